@@ -1,0 +1,41 @@
+# Everything a developer does with Mainstay; `make` alone lists it.
+PYTHON := .venv/bin/python
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run demo split test check docs lock clean runtime development
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: runtime ## Run the whole company in one process on SQLite
+	@exec $(PYTHON) -m deploy.cli run
+
+demo: runtime ## Play the demonstration; URL=… plays it against a running Mainstay
+	@exec $(PYTHON) -m deploy.cli demo $(if $(URL),--url $(URL))
+
+split: runtime ## Run every service as a process of its own
+	@exec $(PYTHON) -m deploy.cli split
+
+test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic insists on real servers
+	@exec $(PYTHON) -m pytest $(ARGS)
+
+check: development ## Check style, types and the direction of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+docs: development ## Write the generated documents
+	@exec $(PYTHON) -m deploy.cli docs write
+
+LOCK := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+lock: development ## Pin the dependencies of pyproject.toml with their hashes
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove what was installed and cached; your data in .data stays
+	rm -rf .venv .infrastructure .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime development:
+	@deploy/bootstrap.sh $@

@@ -1,0 +1,1 @@
+"""What all four services stand on: meaning (kernel), the published language (events), wiring (kit)."""

@@ -1,0 +1,248 @@
+"""What the contracts service tells: customers, servers, contracts and their periods, work requests."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.envelope import Amount, AwareDatetime, Fact
+
+Text = Annotated[str, Field(max_length=200)]
+
+
+class ContractsFact(Fact):
+    producer: ClassVar[str] = "contracts"
+
+
+class CustomerRegistered(ContractsFact):
+    """A customer registered; contact data stays where the customer gave it."""
+
+    aggregate: ClassVar[str] = "customer"
+    kind: ClassVar[str] = "customer-registered"
+    key: ClassVar[str] = "customer_id"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"registered_at"})
+
+    language: Literal["en", "zh"]
+    zone: Text
+    registered_at: AwareDatetime
+
+
+class ServerRegistered(ContractsFact):
+    """A customer named a server of its own."""
+
+    aggregate: ClassVar[str] = "server"
+    kind: ClassVar[str] = "server-registered"
+    key: ClassVar[str] = "server_id"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"server_id", "registered_at"})
+
+    server_id: UUID
+    name: Text
+    registered_at: AwareDatetime
+
+
+class ContractFact(ContractsFact):
+    aggregate: ClassVar[str] = "contract"
+    key: ClassVar[str] = "contract_id"
+
+    contract_id: UUID
+    agreement_version: Text
+
+
+class ContractAccepted(ContractFact):
+    """The customer accepted the exact text of an agreement version; billing may ask for the fee."""
+
+    kind: ClassVar[str] = "contract-accepted"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "agreement_version", "plan_code", "term_months", "server_ids", "accepted_at"}
+    )
+
+    text_sha256: Annotated[str, Field(min_length=64, max_length=64)]
+    language: Literal["en", "zh"]
+    plan_code: Text
+    plan_version: int
+    term_months: int
+    fee: Amount
+    mailing_fee: Amount
+    """The agreement version's fee for mailing a paper bill; charged only where one was asked for."""
+    paper_bill: bool
+    server_ids: list[UUID]
+    period_index: int = 1
+    accepted_at: AwareDatetime
+
+
+class ContractWithdrawn(ContractFact):
+    """The customer withdrew before the service was registered."""
+
+    kind: ClassVar[str] = "contract-withdrawn"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"contract_id", "withdrawn_at"})
+
+    withdrawn_at: AwareDatetime
+
+
+class ServiceRegistered(ContractFact):
+    """Finance approved the payment: the service exists from the audit's instant, `starts_at`."""
+
+    kind: ClassVar[str] = "service-registered"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "agreement_version", "period_index", "starts_at", "ends_at", "zone", "server_ids"}
+    )
+
+    period_index: int
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    zone: Text
+    server_ids: list[UUID]
+    payment_id: UUID
+    local_backup_every_hours: int
+    restore_target_hours: int
+    retention_days: int
+    """How long backups are kept after the service ends."""
+
+
+class ServiceExpiring(ContractFact):
+    """The decision window opened; told once per period."""
+
+    kind: ClassVar[str] = "service-expiring"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "period_index", "window_opens_at", "ends_at", "zone"}
+    )
+
+    period_index: int
+    window_opens_at: AwareDatetime
+    ends_at: AwareDatetime
+    zone: Text
+    standing_decision: Literal["renew", "stop"] | None = None
+
+
+class RenewalRequested(ContractFact):
+    """The customer renews: billing may ask for the fee of the next period."""
+
+    kind: ClassVar[str] = "renewal-requested"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "agreement_version", "period_index", "starts_at", "ends_at", "requested_at"}
+    )
+
+    period_index: int
+    plan_code: Text
+    plan_version: int
+    term_months: int
+    fee: Amount
+    mailing_fee: Amount
+    paper_bill: bool
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    requested_at: AwareDatetime
+
+
+class StopRequested(ContractFact):
+    """The customer stops: the service ends with the present period."""
+
+    kind: ClassVar[str] = "stop-requested"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "period_index", "ends_at", "requested_at"}
+    )
+
+    period_index: int
+    ends_at: AwareDatetime
+    requested_at: AwareDatetime
+
+
+class ServiceRenewed(ContractFact):
+    """The next period is paid and audited; it follows the present one without a gap."""
+
+    kind: ClassVar[str] = "service-renewed"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "agreement_version", "period_index", "starts_at", "ends_at", "zone"}
+    )
+
+    period_index: int
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    zone: Text
+    payment_id: UUID
+    local_backup_every_hours: int
+    restore_target_hours: int
+    retention_days: int
+
+
+class ServiceHeld(ContractFact):
+    """A payment reported before the end is still in audit: the service goes on until the audit decides."""
+
+    kind: ClassVar[str] = "service-held"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"contract_id", "period_index", "ends_at"})
+
+    period_index: int
+    ends_at: AwareDatetime
+    payment_id: UUID
+
+
+class ServiceExpired(ContractFact):
+    """The service ended at `ended_at`; backups stop and are kept for `retention_days`."""
+
+    kind: ClassVar[str] = "service-expired"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"contract_id", "period_index", "ended_at", "reason"})
+
+    period_index: int
+    ended_at: AwareDatetime
+    reason: Literal["not-renewed", "stopped-by-customer", "payment-not-approved"]
+    server_ids: list[UUID]
+    retention_days: int
+
+
+class WorkRequestFact(ContractsFact):
+    aggregate: ClassVar[str] = "work_request"
+    key: ClassVar[str] = "work_request_id"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"work_request_id", "contract_id", "operation_code", "decided_at"}
+    )
+
+    work_request_id: UUID
+    contract_id: UUID
+    agreement_version: Text
+    operation_code: Text
+    decided_at: AwareDatetime
+
+
+class WorkRequested(WorkRequestFact):
+    """A catalogue operation was asked for in writing."""
+
+    kind: ClassVar[str] = "work-requested"
+
+
+class WorkRefused(WorkRequestFact):
+    """The company refused the work, with its reason on record."""
+
+    kind: ClassVar[str] = "work-refused"
+
+
+class WorkCompleted(WorkRequestFact):
+    """The work was done."""
+
+    kind: ClassVar[str] = "work-completed"
+
+
+class WorkWithdrawn(WorkRequestFact):
+    """The customer took the request back before it was decided."""
+
+    kind: ClassVar[str] = "work-withdrawn"
+
+
+FACTS: list[type[Fact]] = [
+    CustomerRegistered,
+    ServerRegistered,
+    ContractAccepted,
+    ContractWithdrawn,
+    ServiceRegistered,
+    ServiceExpiring,
+    RenewalRequested,
+    StopRequested,
+    ServiceRenewed,
+    ServiceHeld,
+    ServiceExpired,
+    WorkRequested,
+    WorkRefused,
+    WorkCompleted,
+    WorkWithdrawn,
+]

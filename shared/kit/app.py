@@ -1,0 +1,97 @@
+"""One call gives a service its HTTP edge with every default of the house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.kernel.errors import Unavailable
+from shared.kit import problems, telemetry, virtual_clock
+from shared.kit.routing import LARGEST_JSON_BODY, HouseRouter
+from shared.kit.runtime import Runtime
+
+VERSION = "0.1.0"
+
+
+def service_app(runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter]) -> FastAPI:
+    """The service's application, to be mounted at `/<service>` (it names that prefix in its OpenAPI)."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await runtime.database.correct_clock()
+        yield
+
+    app = FastAPI(
+        title=f"Mainstay {title}",
+        description=description,
+        version=VERSION,
+        max_body_size=LARGEST_JSON_BODY,
+        docs_url="/docs",
+        redoc_url=None,
+        servers=[{"url": f"/{runtime.name}"}],
+        root_path_in_servers=False,
+        lifespan=lifespan,
+    )
+    app.state.runtime = runtime
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    if runtime.common.clock == "virtual":
+        app.include_router(virtual_clock.router())
+    _add_health(app, runtime)
+    _complete_openapi(app)
+    app.add_middleware(
+        telemetry.Telemetry, service=runtime.name, tracer=telemetry.tracer_for(runtime.name, runtime.common)
+    )
+    return app
+
+
+def _add_health(app: FastAPI, runtime: Runtime) -> None:
+    async def livez(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        try:
+            async with runtime.database.reading() as reader:
+                await reader.scalar(sa.text("SELECT 1"))
+        except Unavailable as away:
+            return JSONResponse({"status": "unavailable", "reason": away.code()}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_route("/livez", livez, include_in_schema=False)
+    app.add_route("/readyz", readyz, include_in_schema=False)
+    app.add_route("/metrics", metrics, include_in_schema=False)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add what routes refer to: the problem schema and the bearer scheme; drop FastAPI's own error schemas."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            components = document.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
+            problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas["Problem"] = problem
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            components["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            }
+            components["schemas"] = dict(sorted(schemas.items()))
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

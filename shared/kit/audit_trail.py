@@ -1,0 +1,202 @@
+"""The audit trail: rows appended in the command's transaction, sealed into one hash chain per customer.
+
+A row's hash is SHA-256 over the hash before it and the row's canonical JSON, so a changed, removed
+or reordered row breaks the chain at its place. Heads are signed and kept outside the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import Counter
+
+from shared.kernel.errors import Unavailable
+from shared.kit.db import Database, LockedByAnother, Reader, Transaction
+from shared.kit.tables import audit_heads, audit_rows
+
+GENESIS = "0" * 64
+SEAL_BATCH = 2_000
+SEAL_EVERY_SECONDS = 0.5
+COMPANY_CHAIN = UUID(int=0)
+"""The chain of rows that concern no single customer."""
+_SEAL_LOCK = 0x4D535441  # one sealer at a time on PostgreSQL; SQLite has one writer anyway
+
+log = structlog.get_logger("audit")
+SEALED = Counter("mainstay_audit_sealed_total", "Audit rows sealed into their chain", ["service"])
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    chain: UUID
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SealedRow:
+    seq: int
+    at: datetime
+    event: dict[str, Any]
+    hash: str
+
+
+def record(tx: Transaction, customer_id: UUID | None, verb: str, subject_id: UUID, **details: Any) -> None:
+    """Append to the customer's chain when `tx` commits: who did what to which thing.
+
+    `details` are JSON-ready and hold no secret and no personal data beyond ids.
+    """
+    event = {"by": tx.actor, "verb": verb, "subject_id": str(subject_id), "correlation_id": tx.correlation_id}
+    tx.audit_entries.append(AuditEntry(customer_id or COMPANY_CHAIN, {**event, **details}))
+
+
+async def flush(tx: Transaction) -> None:
+    """Commit hook: write the recorded entries in one statement."""
+    if tx.audit_entries:
+        await tx.insert(
+            audit_rows,
+            [{"chain": entry.chain, "event": entry.event, "at": tx.now} for entry in tx.audit_entries],
+        )
+
+
+def row_hash(before: str, chain: UUID, seq: int, at: datetime, event: dict[str, Any]) -> str:
+    """SHA-256 (hex) that seals a row behind the hash `before`."""
+    content = json.dumps(
+        [before, str(chain), seq, at.isoformat(), event], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def first_break(chain: UUID, rows: Iterable[SealedRow]) -> int | None:
+    """The seq at which the chain does not hold, or None; `rows` in order from seq 1."""
+    before, expected = GENESIS, 1
+    for row in rows:
+        if row.seq != expected or row_hash(before, chain, row.seq, row.at, row.event) != row.hash:
+            return expected
+        before, expected = row.hash, expected + 1
+    return None
+
+
+async def sealed_rows(reader: Reader, chain: UUID, *, after: int = 0, limit: int = 1000) -> list[SealedRow]:
+    """Sealed rows of one chain in order, from seq `after` + 1."""
+    columns = audit_rows.c
+    found = await reader.rows(
+        sa.select(columns.seq, columns.at, columns.event, columns.hash)
+        .where(columns.chain == chain, columns.seq > after)
+        .order_by(columns.seq)
+        .limit(limit)
+    )
+    return [SealedRow(**row._mapping) for row in found]
+
+
+class Sealer:
+    """Seals what has been appended, well within a second, and signs the heads into a file."""
+
+    def __init__(self, database: Database, service: str, data_dir: Path) -> None:
+        self._database = database
+        self._service = service
+        self._heads_file = data_dir / "audit" / f"{service}.heads.jsonl"
+        self._key = signing_key(data_dir / "keys" / "audit.pem")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            sealed = 0
+            try:
+                sealed = await self.seal()
+            except (Unavailable, LockedByAnother):
+                pass
+            except Exception as error:
+                log.error("sealing failed", service=self._service, error=type(error).__name__, exc_info=error)
+            if sealed < SEAL_BATCH:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), SEAL_EVERY_SECONDS)
+
+    async def seal(self) -> int:
+        """Seal one batch; returns the number of rows sealed."""
+        async with self._database.reading() as reader:
+            if await reader.scalar(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1)) is None:
+                return 0
+        async with self._database.transaction() as tx:
+            if tx.dialect == "postgresql" and not await tx.scalar(
+                sa.select(sa.func.pg_try_advisory_xact_lock(_SEAL_LOCK))
+            ):
+                return 0
+            heads = await self._seal_in(tx)
+        await asyncio.to_thread(self._sign, heads)
+        sealed = sum(count for _chain, _seq, _hash, count in heads)
+        SEALED.labels(self._service).inc(sealed)
+        return sealed
+
+    async def _seal_in(self, tx: Transaction) -> list[tuple[UUID, int, str, int]]:
+        columns = audit_rows.c
+        rows = await tx.rows(
+            sa.select(columns.id, columns.chain, columns.event, columns.at)
+            .where(sa.text("seq IS NULL"))
+            .order_by(columns.id)
+            .limit(SEAL_BATCH)
+        )
+        chains = {row.chain for row in rows}
+        known = await tx.rows(
+            sa.select(audit_heads.c.chain, audit_heads.c.seq, audit_heads.c.hash).where(audit_heads.c.chain.in_(chains))
+        )
+        heads: dict[UUID, tuple[int, str]] = dict.fromkeys(chains, (0, GENESIS))
+        heads.update({row.chain: (row.seq, row.hash) for row in known})
+        counts: dict[UUID, int] = dict.fromkeys(chains, 0)
+        updates: list[dict[str, Any]] = []
+        for row in rows:
+            seq, before = heads[row.chain]
+            digest = row_hash(before, row.chain, seq + 1, row.at, row.event)
+            heads[row.chain] = (seq + 1, digest)
+            counts[row.chain] += 1
+            updates.append({"row_id": row.id, "new_seq": seq + 1, "new_hash": digest})
+        if not updates:
+            return []
+        await tx.execute(
+            sa.update(audit_rows)
+            .where(columns.id == sa.bindparam("row_id"))
+            .values(seq=sa.bindparam("new_seq"), hash=sa.bindparam("new_hash")),
+            updates,
+        )
+        for chain in sorted(chains):
+            seq, digest = heads[chain]
+            values = {"chain": chain, "seq": seq, "hash": digest, "sealed_at": tx.now}
+            await tx.upsert(audit_heads, values, on=["chain"], update=["seq", "hash", "sealed_at"])
+        return [(chain, *heads[chain], counts[chain]) for chain in sorted(chains)]
+
+    def _sign(self, heads: list[tuple[UUID, int, str, int]]) -> None:
+        self._heads_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._heads_file.open("a", encoding="utf-8") as file:
+            for chain, seq, digest, _count in heads:
+                signature = self._key.sign(f"{self._service}:{chain}:{seq}:{digest}".encode()).hex()
+                line = {"chain": str(chain), "seq": seq, "hash": digest, "signature": signature}
+                file.write(json.dumps(line) + "\n")
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """The Ed25519 key in `path`, made on first use with mode 0600."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        fresh = path.with_name(f"{path.name}.{id(pem)}")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(pem)
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path.name} is not an Ed25519 key")
+    return key

@@ -1,0 +1,246 @@
+"""Who is calling: OIDC bearer tokens verified once and remembered briefly; and the development issuer's keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+
+from shared.kernel.errors import Forbidden, Unauthenticated, Unavailable
+
+REMEMBER_SECONDS = 60
+REMEMBER_AT_MOST = 10_000
+LEEWAY_SECONDS = 30
+LONGEST_TOKEN = 8_192
+REFETCH_KEYS_AFTER_SECONDS = 300
+REFETCH_KEYS_AT_MOST_EVERY_SECONDS = 10
+DEVELOPMENT_TOKEN_SECONDS = 8 * 3600
+
+
+class Role(StrEnum):
+    CUSTOMER = "customer"
+    PARTNER = "partner"
+    SUPPORT = "support"
+    TECHNICIAN = "technician"
+    FINANCE = "finance"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+STAFF = frozenset({Role.SUPPORT, Role.TECHNICIAN, Role.FINANCE, Role.ADMIN})
+ANYONE: frozenset[Role] = frozenset()
+"""Declared by routes that need no token."""
+
+
+class IssuerAway(Unavailable):
+    """The identity provider's keys cannot be read at the moment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """A verified identity. `customer_id` and `partner_id` are claims of the token."""
+
+    subject: str
+    roles: frozenset[Role]
+    customer_id: UUID | None = None
+    partner_id: UUID | None = None
+    expires_at: float = 0.0
+
+    @property
+    def is_staff(self) -> bool:
+        return bool(self.roles & STAFF)
+
+    @property
+    def only_customer(self) -> UUID | None:
+        """None for staff; otherwise the one customer whose things this caller may see (nil if it has none)."""
+        if self.is_staff or Role.SERVICE in self.roles:
+            return None
+        return self.customer_id or UUID(int=0)
+
+
+NOBODY = Caller(subject="anonymous", roles=frozenset())
+
+
+class KeySource(Protocol):
+    async def keys(self, *, refresh: bool = False) -> KeySet:
+        """The issuer's public keys; raises IssuerAway."""
+        ...
+
+
+class StaticKeys:
+    """Keys known in advance: the development issuer in its own process."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys = keys
+
+    async def keys(self, *, refresh: bool = False) -> KeySet:
+        return self._keys
+
+
+class DiscoveredKeys:
+    """Keys found by OpenID Connect Discovery, refreshed every few minutes and on an unknown key id."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer.rstrip("/")
+        self._keys: KeySet | None = None
+        self._fetched = 0.0
+
+    async def keys(self, *, refresh: bool = False) -> KeySet:
+        age = time.monotonic() - self._fetched
+        limit = REFETCH_KEYS_AT_MOST_EVERY_SECONDS if refresh else REFETCH_KEYS_AFTER_SECONDS
+        if self._keys is not None and age < limit:
+            return self._keys
+        try:
+            async with httpx.AsyncClient(timeout=5) as client:
+                found = (await client.get(f"{self._issuer}/.well-known/openid-configuration")).raise_for_status().json()
+                if found["issuer"].rstrip("/") != self._issuer:
+                    raise KeyError("issuer")
+                jwks = (await client.get(found["jwks_uri"])).raise_for_status().json()
+            self._keys = KeySet.import_key_set(jwks)
+            self._fetched = time.monotonic()
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            if self._keys is None:
+                raise IssuerAway() from error
+        return self._keys
+
+
+class Authenticator:
+    """Turns an Authorization header into a Caller; issuer, audience and algorithms are pinned."""
+
+    def __init__(
+        self,
+        source: KeySource,
+        *,
+        issuer: str,
+        audience: str,
+        algorithms: Iterable[str],
+        roles_claim: str = "roles",
+    ) -> None:
+        self._source = source
+        self._algorithms = list(algorithms)
+        self._roles_claim = roles_claim
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    async def caller_of(self, authorization: str | None) -> Caller:
+        """The verified caller; raises Unauthenticated (without saying which check failed), IssuerAway."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
+            raise Unauthenticated()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        remembered = self._remembered.get(digest)
+        if remembered and remembered[0] > time.time():
+            return remembered[1]
+        caller = await self._verify(token)
+        until = min(time.time() + REMEMBER_SECONDS, caller.expires_at)
+        self._remembered[digest] = (until, caller)
+        while len(self._remembered) > REMEMBER_AT_MOST:
+            self._remembered.popitem(last=False)
+        return caller
+
+    async def _verify(self, token: str) -> Caller:
+        try:
+            claims = self._decode(token, await self._source.keys())
+        except (JoseError, ValueError):
+            # The key may have been rotated in since: look once more before refusing.
+            try:
+                claims = self._decode(token, await self._source.keys(refresh=True))
+            except (JoseError, ValueError) as error:
+                raise Unauthenticated() from error
+        return _caller(claims, self._roles_claim)
+
+    def _decode(self, token: str, keys: KeySet) -> dict[str, Any]:
+        decoded = jwt.decode(token, keys, algorithms=self._algorithms)
+        self._claims.validate(decoded.claims)
+        return decoded.claims
+
+
+def require(caller: Caller, roles: frozenset[Role]) -> None:
+    """Raises Forbidden unless the caller has one of `roles`."""
+    if not caller.roles & roles:
+        raise Forbidden("This needs one of the roles " + ", ".join(sorted(roles)) + ".")
+
+
+def _caller(claims: dict[str, Any], roles_claim: str) -> Caller:
+    try:
+        listed = claims.get(roles_claim, [])
+        return Caller(
+            subject=str(claims["sub"])[:200],
+            roles=frozenset(Role(name) for name in listed if name in set(Role)),
+            customer_id=UUID(claims["customer_id"]) if claims.get("customer_id") else None,
+            partner_id=UUID(claims["partner_id"]) if claims.get("partner_id") else None,
+            expires_at=float(claims["exp"]),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Unauthenticated() from error
+
+
+class DevelopmentIssuer:
+    """Signs tokens for the development roles; its key lives in the data folder. Never in production."""
+
+    def __init__(self, *, issuer: str, audience: str, key_file: Path) -> None:
+        self.issuer = issuer
+        self._audience = audience
+        self._key = _key_at(key_file)
+
+    @property
+    def keys(self) -> KeySet:
+        """The public half."""
+        return KeySet([OKPKey.import_key(self._key.as_dict(private=False))])
+
+    def jwks(self) -> dict[str, Any]:
+        return dict(self.keys.as_dict(private=False))
+
+    def token(
+        self,
+        role: Role,
+        *,
+        subject: str | None = None,
+        customer_id: UUID | None = None,
+        partner_id: UUID | None = None,
+        seconds: int = DEVELOPMENT_TOKEN_SECONDS,
+    ) -> str:
+        """A signed bearer token that lasts `seconds`."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "aud": self._audience,
+            "sub": subject or f"dev-{role}",
+            "roles": [role.value],
+            "iat": now,
+            "exp": now + seconds,
+        }
+        if customer_id:
+            claims["customer_id"] = str(customer_id)
+        if partner_id:
+            claims["partner_id"] = str(partner_id)
+        return jwt.encode({"alg": "EdDSA", "kid": self._key.kid}, claims, self._key, algorithms=["EdDSA"])
+
+
+def _key_at(path: Path) -> OKPKey:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "EdDSA"}, auto_kid=True)
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(fresh.as_dict(private=True)))
+        temporary.rename(path)
+    return OKPKey.import_key(path.read_text(), {"use": "sig", "alg": "EdDSA"})

@@ -1,0 +1,114 @@
+"""Decision rows: who decides cites the clause of the agreement version that this customer accepted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Query
+
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import new_id
+from shared.kit.auth import STAFF, Role
+from shared.kit.db import Reader, Transaction
+from shared.kit.fields import View
+from shared.kit.paging import Page, Paging
+from shared.kit.routing import CallerIn, HouseRouter, Read
+from shared.kit.tables import decisions
+
+
+class NoSuchDecision(NotFound):
+    """There is no such decision, or it is not yours."""
+
+
+async def decide(
+    tx: Transaction,
+    *,
+    kind: str,
+    subject_id: UUID,
+    customer_id: UUID,
+    verdict: str,
+    clause: str,
+    agreement_version: str,
+    facts: dict[str, Any],
+) -> UUID:
+    """Keep a decision with the facts it was made from (JSON-ready); returns its id."""
+    decision_id = new_id()
+    await tx.insert(
+        decisions,
+        {
+            "id": decision_id,
+            "kind": kind,
+            "subject_id": subject_id,
+            "customer_id": customer_id,
+            "verdict": verdict,
+            "clause": clause,
+            "agreement_version": agreement_version,
+            "facts": facts,
+            "decided_by": tx.actor,
+            "decided_at": tx.now,
+        },
+    )
+    return decision_id
+
+
+class DecisionView(View):
+    id: UUID
+    kind: str
+    subject_id: UUID
+    customer_id: UUID
+    verdict: str
+    clause: str
+    agreement_version: str
+    facts: dict[str, Any]
+    decided_by: str
+    decided_at: datetime
+
+
+def router() -> HouseRouter:
+    """Reading decisions, the same in every service that decides."""
+    routes = HouseRouter("/v1/decisions", tag="decisions")
+    readers = STAFF | {Role.CUSTOMER}
+
+    @routes.get("", callers=readers)
+    async def list_decisions(
+        reader: Read, caller: CallerIn, paging: Paging, subject_id: Annotated[UUID | None, Query()] = None
+    ) -> Page[DecisionView]:
+        """Decisions in the order they were made, of one subject or of all the caller may see."""
+        rows = await _select(
+            reader, caller.only_customer, subject_id=subject_id, after=paging.after, limit=paging.limit
+        )
+        return paging.page(rows, DecisionView.model_validate, lambda row: row.id)
+
+    @routes.get("/{decision_id}", callers=readers, refusals=[NoSuchDecision])
+    async def read_decision(decision_id: UUID, reader: Read, caller: CallerIn) -> DecisionView:
+        """One decision: verdict, clause, agreement version and the facts it was made from."""
+        rows = await _select(reader, caller.only_customer, decision_id=decision_id, limit=1)
+        if not rows:
+            raise NoSuchDecision()
+        return DecisionView.model_validate(rows[0])
+
+    return routes
+
+
+async def _select(
+    reader: Reader,
+    only_customer: UUID | None,
+    *,
+    decision_id: UUID | None = None,
+    subject_id: UUID | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> Any:
+    query = sa.select(decisions).order_by(decisions.c.id).limit(limit + 1)
+    if only_customer is not None:
+        query = query.where(decisions.c.customer_id == only_customer)
+    if decision_id is not None:
+        query = query.where(decisions.c.id == decision_id)
+    if subject_id is not None:
+        query = query.where(decisions.c.subject_id == subject_id)
+    if after is not None:
+        query = query.where(decisions.c.id > after)
+    return await reader.rows(query)

@@ -1,0 +1,110 @@
+"""Strict input types: one place that settles hostile values the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from shared.kernel.money import LARGEST_MINOR, Money, exponent_of
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Body(BaseModel):
+    """Base of every request body: unknown fields are refused, nothing is coerced from another JSON type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class View(BaseModel):
+    """Base of every response body."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def _plain(text: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in text):
+        raise ValueError("must not hold control or direction-changing characters")
+    return unicodedata.normalize("NFC", text)
+
+
+def _plain_lines(text: str) -> str:
+    _plain(text.replace("\n", " ").replace("\t", " "))
+    return unicodedata.normalize("NFC", text)
+
+
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be an RFC 3339 date and time with an offset")
+    return value
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("must have an offset")
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+    if not EARLIEST <= utc < LATEST:
+        raise ValueError("is out of range")
+    return utc
+
+
+def _currency(code: str) -> str:
+    exponent_of(code)
+    return code
+
+
+def _currency_code(code: str) -> str:
+    try:
+        return _currency(code)
+    except Exception:
+        raise ValueError("is not an ISO 4217 code in use") from None
+
+
+Line = Annotated[
+    str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_plain)
+]
+"""One line of text, 1 to 200 characters."""
+Paragraph = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=4000),
+    AfterValidator(_plain_lines),
+]
+"""Up to 4,000 characters, line breaks allowed."""
+Code = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
+"""A catalogue code."""
+Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
+Whole = Annotated[int, Field(strict=True, ge=-(2**53) + 1, le=2**53 - 1)]
+"""A JSON integer every client can hold."""
+Flag = Annotated[bool, Field(strict=True)]
+When = Annotated[datetime, BeforeValidator(_only_text), AfterValidator(_aware)]
+"""An RFC 3339 instant with an offset, 1970 to 8999, as UTC."""
+Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$"), AfterValidator(_currency_code)]
+
+
+class AmountIn(Body):
+    """Money in: whole minor units, more than nothing."""
+
+    minor: Annotated[int, Field(strict=True, gt=0, le=LARGEST_MINOR)]
+    currency: Currency
+
+    def money(self) -> Money:
+        return Money(self.minor, self.currency)
+
+
+class AmountOut(View):
+    """Money out: whole minor units, and the same as text for people."""
+
+    minor: int
+    currency: str
+    text: str
+
+    @classmethod
+    def of(cls, money: Money) -> AmountOut:
+        return cls(minor=money.minor, currency=money.currency, text=str(money))

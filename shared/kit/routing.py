@@ -1,0 +1,179 @@
+"""Routes of the house: each declares its caller and its refusals, and a write commits before it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from shared.kernel.errors import Forbidden, Refusal, Unauthenticated
+from shared.kit import idempotency, problems
+from shared.kit.auth import ANYONE, NOBODY, Caller, Role, require
+from shared.kit.db import DatabaseAway, LockedByAnother, Reader, Transaction
+
+if TYPE_CHECKING:
+    from shared.kit.runtime import Runtime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LARGEST_JSON_BODY = 262_144
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a route says of itself; tests/structure fails the build for a route without it."""
+
+    callers: frozenset[Role]
+    refusals: tuple[type[Refusal], ...]
+
+
+class HouseRoute(APIRoute):
+    """Authenticates, opens the one transaction (or reader), answers a repeated key, commits, then answers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        original = super().get_route_handler()
+        declared: Declared | None = getattr(self.endpoint, "__declared__", None)
+        if declared is None:
+            raise TypeError(f"{self.path} declares no caller: use HouseRouter")
+        methods = self.methods or set()
+        work = _read if methods <= {"GET", "HEAD"} else _write
+        keyed = "POST" in methods
+
+        async def handle(request: Request) -> Response:
+            runtime: Runtime = request.app.state.runtime
+            caller = NOBODY
+            if declared.callers != ANYONE:
+                caller = await runtime.authenticator.caller_of(request.headers.get("authorization"))
+                require(caller, declared.callers)
+            request.state.caller = caller
+            return await work(runtime, request, caller, original, keyed)
+
+        return handle
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def _read(runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool) -> Response:
+    async with runtime.database.reading() as reader:
+        request.state.tx = reader
+        return await original(request)
+
+
+async def _write(runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool) -> Response:
+    # The body is read before the transaction opens, so that a slow sender holds no lock.
+    body = await request.body()
+    async with runtime.database.transaction() as tx:
+        tx.actor = caller.subject
+        tx.correlation_id = request.state.correlation_id
+        tx.traceparent = request.state.traceparent
+        request.state.tx = tx
+        if keyed:
+            answered = await idempotency.claim(tx, request, caller, body)
+            if answered is not None:
+                return answered
+        answer = await original(request)
+        if keyed and answer.status_code < 400:
+            await idempotency.keep(tx, request, caller, answer)
+    return answer
+
+
+class HouseRouter(APIRouter):
+    """`@router.post(path, callers={Role.FINANCE}, refusals=[AlreadyDecided])`; `callers=ANYONE` is public."""
+
+    def __init__(self, prefix: str, *, tag: str, max_body_size: int = LARGEST_JSON_BODY) -> None:
+        super().__init__(prefix=prefix, tags=[tag], route_class=HouseRoute, max_body_size=max_body_size)
+
+    def declare(
+        self,
+        method: str,
+        path: str,
+        *,
+        callers: Iterable[Role],
+        refusals: Iterable[type[Refusal]] = (),
+        **options: Any,
+    ) -> Callable[[F], F]:
+        declared = Declared(frozenset(callers), tuple(refusals))
+        spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway]
+        if declared.callers != ANYONE:
+            spoken += [Unauthenticated, Forbidden]
+        if method != "GET":
+            spoken.append(LockedByAnother)
+        parameters: list[dict[str, Any]] = []
+        if method == "POST":
+            spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused, idempotency.StillRunning]
+            parameters.append(
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "required": True,
+                    "description": "Fresh per command, repeated on retry: the same key and body get the same answer.",
+                    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                }
+            )
+        spoken.append(problems.MalformedRequest)
+        extra: dict[str, Any] = {
+            "security": [{"bearer": []}] if declared.callers != ANYONE else [],
+            "x-callers": sorted(declared.callers) or ["anyone"],
+        }
+        if parameters:
+            extra["parameters"] = parameters
+
+        def decorate(endpoint: F) -> F:
+            endpoint.__declared__ = declared  # type: ignore[attr-defined]
+            self.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                responses={**problems.responses(spoken), **options.pop("responses", {})},
+                openapi_extra=extra,
+                operation_id=f"{endpoint.__name__}",
+                **options,
+            )
+            return endpoint
+
+        return decorate
+
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.declare("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.declare("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.declare("PUT", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.declare("DELETE", path, **options)
+
+
+async def _tx(request: Request) -> Transaction:
+    tx: Transaction = request.state.tx
+    return tx
+
+
+async def _reader(request: Request) -> Reader:
+    reader: Reader = request.state.tx
+    return reader
+
+
+async def _caller_in(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def _runtime_in(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+Tx = Annotated[Transaction, Depends(_tx)]
+"""The command's transaction; committed after the endpoint returns and before the answer leaves."""
+Read = Annotated[Reader, Depends(_reader)]
+"""Autocommitted reads, in GET routes."""
+CallerIn = Annotated[Caller, Depends(_caller_in)]
+RuntimeIn = Annotated[Any, Depends(_runtime_in)]

@@ -1,0 +1,91 @@
+"""What every process reads from its environment; each variable is a field here or in a service's settings.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CommonSettings(BaseSettings):
+    """`MAINSTAY_…`: the same for every service of one installation."""
+
+    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", extra="ignore", frozen=True)
+
+    mode: Literal["development", "production"] = Field(
+        "development", description="production refuses the development issuer, the virtual clock and SQLite"
+    )
+    host: str = Field("127.0.0.1", description="address the HTTP server listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port the HTTP server listens on")
+    data_dir: Path = Field(Path(".data"), description="folder for SQLite files, evidence, repositories and keys")
+    public_url: str | None = Field(None, description="where callers reach the installation; default http://host:port")
+    clock: Literal["system", "virtual"] = Field("system", description="virtual: time can be moved forward over HTTP")
+
+    event_log: Literal["sql", "kafka"] = Field("sql", description="which adapter carries events between services")
+    event_log_url: SecretStr | None = Field(None, description="database of the SQL log; default an SQLite file")
+    kafka_bootstrap: str = Field("localhost:9092", description="Kafka bootstrap servers, host:port[,host:port…]")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: str = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+    kafka_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
+    kafka_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that is created")
+
+    oidc_issuer: str | None = Field(None, description="OpenID Connect issuer; none: the development issuer")
+    oidc_audience: str = Field("mainstay", description="the audience a token must name")
+    oidc_algorithms: tuple[str, ...] = Field(("RS256", "ES256", "EdDSA"), description="accepted signature algorithms")
+    oidc_roles_claim: str = Field("roles", description="claim that lists the caller's roles")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no traces")
+    pool_size: int = Field(10, ge=1, le=200, description="database connections per process and service")
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> CommonSettings:
+        if self.mode == "production":
+            if self.oidc_issuer is None:
+                raise ValueError("MAINSTAY_OIDC_ISSUER: production needs an OpenID Connect issuer")
+            if self.clock == "virtual":
+                raise ValueError("MAINSTAY_CLOCK: production runs on the system clock")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where callers reach the installation, without a trailing slash."""
+        return (self.public_url or f"http://{_reachable(self.host)}:{self.port}").rstrip("/")
+
+    @property
+    def issuer(self) -> str:
+        return self.oidc_issuer or f"{self.base_url}/dev-issuer"
+
+    @property
+    def sql_log_url(self) -> str:
+        if self.event_log_url is not None:
+            return self.event_log_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'events.db'}"
+
+
+class ServiceSettings(BaseSettings):
+    """Base of each service's own settings, `MAINSTAY_<SERVICE>_…`."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/name; default an SQLite file in the data folder"
+    )
+
+    def database_of(self, service: str, common: CommonSettings) -> str:
+        """The database URL; raises ValueError where production would meet SQLite."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if common.mode == "production":
+            raise ValueError(f"MAINSTAY_{service.upper()}_DATABASE_URL: production needs PostgreSQL")
+        return f"sqlite:///{common.data_dir.absolute() / f'{service}.db'}"
+
+
+def _reachable(host: str) -> str:
+    return "localhost" if host in {"127.0.0.1", "0.0.0.0", "::", "::1"} else host  # noqa: S104

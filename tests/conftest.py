@@ -1,0 +1,47 @@
+"""What every test may ask for: real servers, shared by the whole run, and a header that says which there are."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.infrastructure import requirements
+from tests.infrastructure.kafka_server import KafkaServer, running_kafka
+from tests.infrastructure.postgres import PostgresServer, running_postgres
+from tests.infrastructure.restic import ResticBinary, find_restic
+from tests.infrastructure.smtp import SmtpPeer, running_smtp_peer
+
+
+def pytest_report_header() -> list[str]:
+    return [str(finding) for finding in requirements.findings().values()]
+
+
+def pytest_sessionstart() -> None:
+    requirements.insist_on_required()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the whole run; make a database of your own in it."""
+    with requirements.or_do_without("postgres"), running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    """A Kafka broker for the whole run; make topics of your own in it."""
+    with requirements.or_do_without("kafka"), running_kafka() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def restic_binary() -> ResticBinary:
+    """The restic of this machine."""
+    with requirements.or_do_without("restic"):
+        return find_restic()
+
+
+@pytest.fixture
+def smtp_peer() -> Iterator[SmtpPeer]:
+    """A mail server of this test's own."""
+    with running_smtp_peer() as peer:
+        yield peer
