@@ -232,15 +232,15 @@ class DevelopmentIssuer:
             claims["customer_id"] = str(customer_id)
         if partner_id:
             claims["partner_id"] = str(partner_id)
-        return jwt.encode({"alg": "EdDSA", "kid": self._key.kid}, claims, self._key, algorithms=["EdDSA"])
+        return jwt.encode({"alg": "Ed25519", "kid": self._key.kid}, claims, self._key, algorithms=["Ed25519"])
 
 
 def _key_at(path: Path) -> OKPKey:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "EdDSA"}, auto_kid=True)
+        fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
         temporary = path.with_suffix(".new")
         temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(fresh.as_dict(private=True)))
         temporary.rename(path)
-    return OKPKey.import_key(path.read_text(), {"use": "sig", "alg": "EdDSA"})
+    return OKPKey.import_key(json.loads(path.read_text()), {"use": "sig", "alg": "Ed25519"})

@@ -145,7 +145,10 @@ def install(app: FastAPI) -> None:
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         # Never echo the input: it may be a password or personal data.
         found = [
-            FieldError(field=_dotted(item["loc"]), reason=str(item["msg"])[:200])
+            FieldError(
+                field="body" if item["type"] == "json_invalid" else _dotted(item["loc"]),
+                reason=str(item["msg"]).removeprefix("Value error, ")[:200],
+            )
             for item in error.errors()[:MOST_FIELD_ERRORS]
         ]
         body = Problem(

@@ -36,7 +36,9 @@ class CommonSettings(BaseSettings):
 
     oidc_issuer: str | None = Field(None, description="OpenID Connect issuer; none: the development issuer")
     oidc_audience: str = Field("mainstay", description="the audience a token must name")
-    oidc_algorithms: tuple[str, ...] = Field(("RS256", "ES256", "EdDSA"), description="accepted signature algorithms")
+    oidc_algorithms: tuple[str, ...] = Field(
+        ("RS256", "ES256", "Ed25519", "EdDSA"), description="accepted signature algorithms"
+    )
     oidc_roles_claim: str = Field("roles", description="claim that lists the caller's roles")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

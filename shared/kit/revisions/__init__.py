@@ -1,0 +1,1 @@
+"""Frozen migration steps of the kit's tables, called by each service's numbered revisions."""
