@@ -1,0 +1,1 @@
+"""Invoices, payments, their audit and the customer's credit."""

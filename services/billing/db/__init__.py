@@ -1,0 +1,1 @@
+"""Tables, rows to domain objects and back, and the files of evidence."""

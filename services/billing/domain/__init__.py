@@ -1,0 +1,1 @@
+"""What billing decides, in plain Python: tax, invoices, payments, evidence, credit."""

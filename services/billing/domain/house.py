@@ -1,0 +1,41 @@
+"""What this installation says of itself on every document: the seller, its series of numbers, its tax table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+
+from services.billing.domain.profile import Party
+from services.billing.domain.tax import TaxTable
+from shared.kernel.errors import Invalid
+from shared.kernel.period import zone_named
+
+
+class OralRequest(Invalid):
+    """Requests are made in writing, through one of the written channels."""
+
+    clause: ClassVar[str | None] = "3.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    seller: Party
+    series: str
+    zone: str
+    tax_table: TaxTable
+    written_channels: frozenset[str]
+
+    def __post_init__(self) -> None:
+        zone_named(self.zone)
+        if self.tax_table.find(self.seller.address.country) is None:
+            raise ValueError(f"the tax table has no entry for the seller's country {self.seller.address.country}")
+
+    def day_of(self, now: datetime) -> date:
+        """The calendar day in the seller's zone: the date of a document, and its year for numbering."""
+        return now.astimezone(zone_named(self.zone)).date()
+
+    def check_channel(self, channel: str) -> None:
+        """Raises OralRequest."""
+        if channel not in self.written_channels:
+            raise OralRequest(f"Use one of {', '.join(sorted(self.written_channels))}.", field="channel")

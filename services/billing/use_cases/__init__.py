@@ -1,0 +1,1 @@
+"""The stories of billing: load, ask the domain, announce."""
