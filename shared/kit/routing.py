@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from shared.kernel.errors import Forbidden, Refusal, Unauthenticated
+from shared.kernel.errors import Forbidden, Refusal, TooLarge, Unauthenticated
 from shared.kit import idempotency, problems
 from shared.kit.auth import ANYONE, NOBODY, Caller, Role, require
 from shared.kit.db import DatabaseAway, LockedByAnother, Reader, Transaction
@@ -29,6 +29,9 @@ class Declared:
 
     callers: frozenset[Role]
     refusals: tuple[type[Refusal], ...]
+    holds_reader: bool = True
+    """False for a GET that waits: it opens `runtime.database.reading()` itself, briefly, as often as it looks."""
+    largest_body: int = LARGEST_JSON_BODY
 
 
 class HouseRoute(APIRoute):
@@ -40,7 +43,7 @@ class HouseRoute(APIRoute):
         if declared is None:
             raise TypeError(f"{self.path} declares no caller: use HouseRouter")
         methods = self.methods or set()
-        work = _read if methods <= {"GET", "HEAD"} else _write
+        work = _write if not methods <= {"GET", "HEAD"} else _read if declared.holds_reader else _alone
         keyed = "POST" in methods
 
         async def handle(request: Request) -> Response:
@@ -50,7 +53,7 @@ class HouseRoute(APIRoute):
                 caller = await runtime.authenticator.caller_of(request.headers.get("authorization"))
                 require(caller, declared.callers)
             request.state.caller = caller
-            return await work(runtime, request, caller, original, keyed)
+            return await work(runtime, request, caller, original, keyed, declared.largest_body)
 
         return handle
 
@@ -58,15 +61,39 @@ class HouseRoute(APIRoute):
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def _read(runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool) -> Response:
+async def _read(
+    runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool, _largest: int
+) -> Response:
     async with runtime.database.reading() as reader:
         request.state.tx = reader
         return await original(request)
 
 
-async def _write(runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool) -> Response:
+async def _alone(
+    _runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool, _largest: int
+) -> Response:
+    return await original(request)
+
+
+async def _body_within(request: Request, largest: int) -> bytes:
+    """The whole body; raises TooLarge. FastAPI's own limit would answer in plain text, not with a problem."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > largest:
+        raise TooLarge(largest_bytes=largest)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > largest:
+            raise TooLarge(largest_bytes=largest)
+    request._body = bytes(body)  # where Starlette itself keeps a body that was read
+    return request._body
+
+
+async def _write(
+    runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool, largest: int
+) -> Response:
     # The body is read before the transaction opens, so that a slow sender holds no lock.
-    body = await request.body()
+    body = await _body_within(request, largest)
     async with runtime.database.transaction() as tx:
         tx.actor = caller.subject
         tx.correlation_id = request.state.correlation_id
@@ -77,7 +104,7 @@ async def _write(runtime: Runtime, request: Request, caller: Caller, original: H
             if answered is not None:
                 return answered
         answer = await original(request)
-        if keyed and answer.status_code < 400:
+        if keyed:
             await idempotency.keep(tx, request, caller, answer)
     return answer
 
@@ -86,7 +113,8 @@ class HouseRouter(APIRouter):
     """`@router.post(path, callers={Role.FINANCE}, refusals=[AlreadyDecided])`; `callers=ANYONE` is public."""
 
     def __init__(self, prefix: str, *, tag: str, max_body_size: int = LARGEST_JSON_BODY) -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=HouseRoute, max_body_size=max_body_size)
+        super().__init__(prefix=prefix, tags=[tag], route_class=HouseRoute)
+        self._largest_body = max_body_size
 
     def declare(
         self,
@@ -95,14 +123,15 @@ class HouseRouter(APIRouter):
         *,
         callers: Iterable[Role],
         refusals: Iterable[type[Refusal]] = (),
+        holds_reader: bool = True,
         **options: Any,
     ) -> Callable[[F], F]:
-        declared = Declared(frozenset(callers), tuple(refusals))
+        declared = Declared(frozenset(callers), tuple(refusals), holds_reader, self._largest_body)
         spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway]
         if declared.callers != ANYONE:
             spoken += [Unauthenticated, Forbidden]
         if method != "GET":
-            spoken.append(LockedByAnother)
+            spoken += [LockedByAnother, TooLarge]
         parameters: list[dict[str, Any]] = []
         if method == "POST":
             spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused, idempotency.StillRunning]

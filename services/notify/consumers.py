@@ -1,0 +1,149 @@
+"""What the notify service does when a service speaks: word notices, and pass facts on to linked partners."""
+
+from __future__ import annotations
+
+from shared.kit.bus.consumer import Handlers
+
+from services.notify.domain.notice import NoticeKind
+from services.notify.use_cases.feeds import fan_out
+from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
+from shared.events.billing import InvoiceIssued, PaymentAudited
+from shared.events.contracts import (
+    ContractAccepted,
+    CustomerRegistered,
+    RenewalRequested,
+    ServiceExpired,
+    ServiceExpiring,
+    ServiceHeld,
+    ServiceRegistered,
+    ServiceRenewed,
+)
+from shared.events.envelope import Envelope
+from shared.events.registry import TOPICS, fact_of
+from shared.kit.db import Transaction
+
+handlers = Handlers()
+
+ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired
+
+
+@handlers.on_any(topics=TOPICS)
+async def pass_on_to_partners(tx: Transaction, envelope: Envelope) -> None:
+    fact = fact_of(envelope)
+    if fact is not None:
+        await fan_out(tx, fact, envelope)
+
+
+@handlers.on(CustomerRegistered)
+async def hear_of_customer(tx: Transaction, fact: CustomerRegistered, envelope: Envelope) -> None:
+    await hear_zone(tx, fact.customer_id, fact.zone)
+
+
+@handlers.on(ContractAccepted)
+async def hear_of_acceptance(tx: Transaction, fact: ContractAccepted, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+
+
+@handlers.on(RenewalRequested)
+async def hear_of_renewal(tx: Transaction, fact: RenewalRequested, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+
+
+@handlers.on(InvoiceIssued)
+async def send_invoice_notice(tx: Transaction, fact: InvoiceIssued, envelope: Envelope) -> None:
+    await hear_invoice(tx, fact.customer_id, fact.invoice_id, fact.number)
+    await ask_for_notice(
+        tx,
+        NoticeKind.INVOICE_ISSUED,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.invoice_id,
+        invoice_id=fact.invoice_id,
+        period_index=fact.period_index,
+        facts=fact.model_dump(mode="json", include={"net", "tax", "mailing", "total", "issued_at"}),
+    )
+
+
+@handlers.on(PaymentAudited)
+async def send_audit_notice(tx: Transaction, fact: PaymentAudited, envelope: Envelope) -> None:
+    approved = fact.verdict == "approved"
+    await ask_for_notice(
+        tx,
+        NoticeKind.PAYMENT_APPROVED if approved else NoticeKind.PAYMENT_REJECTED,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.payment_id,
+        invoice_id=fact.invoice_id,
+        period_index=fact.period_index,
+        facts=fact.model_dump(
+            mode="json", include={"amount", "invoice_covered", "outstanding", "reported_at", "audited_at"}
+        ),
+    )
+
+
+@handlers.on(ServiceRegistered)
+async def send_registration_notice(tx: Transaction, fact: ServiceRegistered, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_REGISTERED, fact, envelope)
+
+
+@handlers.on(ServiceExpiring)
+async def send_expiry_warning(tx: Transaction, fact: ServiceExpiring, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_EXPIRING, fact, envelope)
+
+
+@handlers.on(ServiceRenewed)
+async def send_renewal_notice(tx: Transaction, fact: ServiceRenewed, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_RENEWED, fact, envelope)
+
+
+@handlers.on(ServiceHeld)
+async def send_hold_notice(tx: Transaction, fact: ServiceHeld, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_HELD, fact, envelope)
+
+
+@handlers.on(ServiceExpired)
+async def send_expiry_notice(tx: Transaction, fact: ServiceExpired, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_EXPIRED, fact, envelope)
+
+
+_SERVICE_FACTS = {
+    "starts_at",
+    "ends_at",
+    "ended_at",
+    "window_opens_at",
+    "standing_decision",
+    "reason",
+    "retention_days",
+    "local_backup_every_hours",
+    "restore_target_hours",
+}
+
+
+async def _send_service_notice(tx: Transaction, kind: NoticeKind, fact: ServiceFact, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+    said = fact.model_dump(mode="json", include=_SERVICE_FACTS)
+    if isinstance(fact, ServiceRegistered):
+        said["server_count"] = len(fact.server_ids)
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.contract_id,
+        period_index=fact.period_index,
+        facts=said,
+    )
+
+
+async def _hear_period(tx: Transaction, fact: ContractAccepted | RenewalRequested | ServiceFact) -> None:
+    await hear_period(
+        tx,
+        fact.customer_id,
+        fact.contract_id,
+        period_index=fact.period_index,
+        agreement_version=fact.agreement_version,
+        zone=getattr(fact, "zone", None),
+    )

@@ -1,0 +1,134 @@
+"""A notice: one message to a customer because of one event, worded once everything it says has been heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from services.notify.domain.attempt import Answer, Outcome, delay_after
+from shared.kernel.errors import NotFound
+from shared.kernel.lifecycle import Lifecycle
+
+
+class NoSuchNotice(NotFound):
+    """There is no such notice, or it is not yours."""
+
+
+class NoticeKind(StrEnum):
+    INVOICE_ISSUED = "invoice-issued"
+    PAYMENT_APPROVED = "payment-approved"
+    PAYMENT_REJECTED = "payment-rejected"
+    SERVICE_REGISTERED = "service-registered"
+    SERVICE_EXPIRING = "service-expiring"
+    SERVICE_RENEWED = "service-renewed"
+    SERVICE_HELD = "service-held"
+    SERVICE_EXPIRED = "service-expired"
+
+
+CLAUSES: dict[NoticeKind, str] = {
+    NoticeKind.INVOICE_ISSUED: "3.1",
+    NoticeKind.PAYMENT_APPROVED: "3.2",
+    NoticeKind.PAYMENT_REJECTED: "3.2",
+    NoticeKind.SERVICE_REGISTERED: "3.2",
+    NoticeKind.SERVICE_EXPIRING: "3.3",
+    NoticeKind.SERVICE_RENEWED: "3.3",
+    NoticeKind.SERVICE_HELD: "3.3",
+    NoticeKind.SERVICE_EXPIRED: "3.4",
+}
+
+
+class NoticeStatus(StrEnum):
+    WAITING_FOR_FACTS = "waiting_for_facts"
+    WAITING_FOR_CONTACT = "waiting_for_contact"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+
+
+WAITING_FOR_FACTS, WAITING_FOR_CONTACT, PENDING, DELIVERED, UNDELIVERABLE = NoticeStatus
+WAITING = (WAITING_FOR_FACTS, WAITING_FOR_CONTACT)
+
+NOTICE_LIFECYCLE = Lifecycle(
+    "notice",
+    [
+        ("word", {WAITING_FOR_FACTS}, WAITING_FOR_CONTACT),
+        ("address", {WAITING_FOR_CONTACT}, PENDING),
+        ("deliver", {PENDING}, DELIVERED),
+        ("refuse", {PENDING}, UNDELIVERABLE),
+        ("give_up", {PENDING}, UNDELIVERABLE),
+        ("retry", {UNDELIVERABLE}, PENDING),
+    ],
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """What has been heard so far of the contract and the invoice that a notice is about."""
+
+    agreement_version: str | None = None
+    zone: str | None = None
+    invoice_number: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Notice:
+    """`facts` are what the causing event said, JSON-ready and without personal data."""
+
+    id: UUID
+    kind: NoticeKind
+    caused_by: UUID
+    customer_id: UUID
+    contract_id: UUID
+    subject_id: UUID
+    period_index: int
+    facts: dict[str, Any]
+    created_at: datetime
+    invoice_id: UUID | None = None
+    background: Background = field(default_factory=Background)
+    status: NoticeStatus = WAITING_FOR_FACTS
+    failure: Literal["refused", "expired"] | None = None
+    tries: int = 0
+    settled_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def clause(self) -> str:
+        return CLAUSES[self.kind]
+
+    @property
+    def agreement_version(self) -> str:
+        return self.background.agreement_version or ""
+
+    def word(self, heard: Background) -> bool:
+        """Take over what has been heard; True once that is all the notice says."""
+        complete = (
+            heard.agreement_version is not None
+            and heard.zone is not None
+            and (self.invoice_id is None or heard.invoice_number is not None)
+        )
+        if complete:
+            self.status = NOTICE_LIFECYCLE.after("word", self.status)
+            self.background = heard
+        return complete
+
+    def address(self) -> None:
+        """There is a contact to send it to."""
+        self.status = NOTICE_LIFECYCLE.after("address", self.status)
+
+    def settle(self, answer: Answer, *, now: datetime) -> None:
+        """Conclude from the mail server's answer; a deferred notice stays pending until its tries are used up."""
+        if answer.outcome is Outcome.ACCEPTED:
+            self.status = NOTICE_LIFECYCLE.after("deliver", self.status)
+        elif answer.outcome is Outcome.REFUSED:
+            self.status, self.failure = NOTICE_LIFECYCLE.after("refuse", self.status), "refused"
+        elif delay_after(self.tries) is None:
+            self.status, self.failure = NOTICE_LIFECYCLE.after("give_up", self.status), "expired"
+        self.settled_at = None if self.status is PENDING else now
+
+    def retry(self) -> None:
+        """Support has it tried again from the beginning; raises IllegalMove."""
+        self.status = NOTICE_LIFECYCLE.after("retry", self.status)
+        self.failure, self.settled_at, self.tries = None, None, 0

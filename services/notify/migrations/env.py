@@ -1,0 +1,5 @@
+"""Alembic runs this for every command."""
+
+from shared.kit.migrations import run_environment
+
+run_environment()

@@ -1,0 +1,47 @@
+"""Giving linked partners the redacted facts: in their feed and on their topic, in the same order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from services.notify.db import feeds, partners
+from services.notify.domain.feed import KEPT_FOR, redacted_event
+from shared.events.envelope import Envelope, Fact
+from shared.events.notify import PartnerLinkFact
+from shared.events.registry import partner_topic
+from shared.kit.bus.outbox import Raw
+from shared.kit.db import Transaction
+from shared.kit.schedule import set_timer
+
+PURGE = "partner.purge"
+PURGE_EVERY = timedelta(days=1)
+PURGE_BATCH = 5_000
+
+
+async def fan_out(tx: Transaction, fact: Fact, envelope: Envelope) -> None:
+    """One event for each partner linked to the fact's customer at this moment."""
+    data = fact.redacted()
+    if data is None:
+        return
+    for partner_id in await partners.linked_to(tx, fact.customer_id):
+        if isinstance(fact, PartnerLinkFact) and fact.partner_id != partner_id:
+            continue  # whom else a customer works with is none of a partner's business
+        seq = await feeds.next_seq(tx, partner_id)
+        event = redacted_event(
+            id=envelope.id,
+            source=envelope.source,
+            type=envelope.type,
+            subject=envelope.subject,
+            time=envelope.time,
+            seq=seq,
+            data=data,
+        )
+        await feeds.add(tx, partner_id, seq, envelope.id, event)
+        tx.publish(Raw(partner_topic(partner_id), str(partner_id), event))
+
+
+async def purge_feed(tx: Transaction, partner_id: UUID) -> None:
+    """Forget what is older than thirty days, and come back."""
+    more = await feeds.purge(tx, partner_id, tx.now - KEPT_FOR, limit=PURGE_BATCH)
+    await set_timer(tx, PURGE, partner_id, tx.now if more else tx.now + PURGE_EVERY)

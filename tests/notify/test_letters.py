@@ -1,0 +1,76 @@
+"""Every notice in both languages says what happened, when in the contract's zone, and by which clause."""
+
+import re
+from typing import Any
+
+import pytest
+
+from services.notify.domain.contact import Language
+from services.notify.domain.notice import CLAUSES, Background, Notice, NoticeKind
+from services.notify.use_cases.letters import letter_for
+from shared.kernel.ids import new_id
+from tests.notify.story import END, START
+
+EUR: dict[str, Any] = {"minor": 1234_50, "currency": "EUR"}
+FACTS: dict[str, Any] = {
+    **{name: START.isoformat() for name in ("issued_at", "audited_at", "reported_at", "starts_at", "window_opens_at")},
+    **{name: END.isoformat() for name in ("ends_at", "ended_at")},
+    **dict.fromkeys(("net", "tax", "total", "amount", "outstanding", "mailing"), EUR),
+    "invoice_covered": False,
+    "standing_decision": None,
+    "reason": "not-renewed",
+    "server_count": 2,
+    "retention_days": 30,
+    "local_backup_every_hours": 24,
+    "restore_target_hours": 4,
+}
+
+
+def a_notice(kind: NoticeKind, **facts: Any) -> Notice:
+    ids: dict[str, Any] = {name: new_id() for name in ("id", "caused_by", "customer_id", "contract_id", "subject_id")}
+    return Notice(
+        **ids,
+        kind=kind,
+        period_index=1,
+        facts={**FACTS, **facts},
+        created_at=START,
+        background=Background(agreement_version="2031-01", zone="America/New_York", invoice_number="2031-000017"),
+    )
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_a_letter_cites_the_clause_and_the_version(kind: NoticeKind, language: Language) -> None:
+    letter = letter_for(a_notice(kind), language)
+    assert letter.subject
+    assert letter.subject.isprintable()
+    assert CLAUSES[kind] in letter.body
+    assert "2031-01" in letter.body
+    assert "America/New_York, GMT-04:00" in letter.body.replace("，", ", ")
+    assert bool(re.search(r"[\u4e00-\u9fff]", letter.body)) == (language is Language.ZH)
+    assert "\n\n\n" not in letter.body
+
+
+@pytest.mark.parametrize(
+    ("amount", "english"),
+    [
+        ({"minor": 123450, "currency": "EUR"}, "€1,234.50"),
+        ({"minor": 1234, "currency": "JPY"}, "¥1,234"),
+        ({"minor": 1234567, "currency": "KWD"}, "KWD\xa01,234.567"),
+        ({"minor": 1234567, "currency": "IQD"}, "IQD\xa01,234.567"),
+    ],
+)
+def test_money_is_written_to_its_last_minor_unit(amount: dict[str, Any], english: str) -> None:
+    letter = letter_for(a_notice(NoticeKind.INVOICE_ISSUED, total=amount), Language.EN)
+    assert letter.subject == f"Invoice 2031-000017: {english}".replace("\xa0", " ")
+
+
+def test_a_standing_decision_is_repeated_in_the_warning() -> None:
+    warning = letter_for(a_notice(NoticeKind.SERVICE_EXPIRING, standing_decision="stop"), Language.EN)
+    assert "You have decided to stop." in warning.body
+
+
+def test_a_line_break_in_a_fact_does_not_reach_the_subject() -> None:
+    notice = a_notice(NoticeKind.INVOICE_ISSUED)
+    notice.background = Background(agreement_version="1", zone="UTC", invoice_number="17\r\nBcc: x@example.com")
+    assert letter_for(notice, Language.EN).subject == "Invoice 17"
