@@ -1,0 +1,1 @@
+"""Contracts: customers, servers, the agreement, the catalogue, contracts and their periods, work requests."""

@@ -1,0 +1,332 @@
+"""Contracts: draft, accept, withdraw, renew, stop; the window in which the customer decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request
+from pydantic import AfterValidator, Field
+
+from services.contracts.api.customers import READERS, WRITERS
+from services.contracts.db import agreements, contracts
+from services.contracts.domain.agreement import (
+    AcceptedText,
+    AgreementTextDiffers,
+    Language,
+    OralRequest,
+)
+from services.contracts.domain.catalogue import OutsideCatalogue
+from services.contracts.domain.contract import (
+    AfterTheEnd,
+    AlreadyDecided,
+    Contract,
+    ContractStatus,
+    NoSuchContract,
+    NotRegistered,
+)
+from services.contracts.domain.customer import NoSuchCustomer
+from services.contracts.domain.happening import EndReason
+from services.contracts.domain.period import BoughtPlan, Choice, PeriodStatus, ServicePeriod
+from services.contracts.domain.server import NoSuchServer, ServerInAnotherContract
+from services.contracts.use_cases import contracts as stories
+from services.contracts.use_cases import renewals
+from services.contracts.use_cases.contracts import Word
+from shared.kernel.errors import IllegalMove, StaleWrite
+from shared.kit.db import Reader
+from shared.kit.fields import AmountOut, Body, Code, Flag, Line, Sha256, View
+from shared.kit.paging import Page, Paging
+from shared.kit.routing import CallerIn, HouseRouter, Read, Tx
+
+router = HouseRouter("/v1/contracts", tag="contracts")
+
+MOST_SERVERS = 50
+
+
+def _different(server_ids: list[UUID]) -> list[UUID]:
+    if len(set(server_ids)) != len(server_ids):
+        raise ValueError("must not name a server twice")
+    return server_ids
+
+
+class DraftContract(Body):
+    customer_id: UUID
+    plan_code: Code
+    server_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_SERVERS), AfterValidator(_different)]
+    paper_bill: Flag = False
+    channel: Line
+
+
+class AcceptText(Body):
+    """Names the exact text that was read: version, language and SHA-256 as GET /v1/agreements/current showed them."""
+
+    agreement_version: Line
+    language: Language
+    text_sha256: Sha256
+    channel: Line
+
+    def word(self, request: Request) -> Word:
+        return Word(
+            text=AcceptedText(version=self.agreement_version, language=self.language, sha256=self.text_sha256),
+            channel=self.channel,
+            address=(request.client.host if request.client else "unknown")[:64],
+        )
+
+
+class InWriting(Body):
+    channel: Line
+
+
+class PlanBought(View):
+    code: str
+    version: int
+    term_months: int
+    fee: AmountOut
+
+
+class PeriodView(View):
+    index: int
+    status: PeriodStatus
+    starts_at: datetime
+    ends_at: datetime
+    window_opens_at: datetime
+    zone: str
+    anchor_day: int
+    agreement_version: str
+    plan: PlanBought
+    payment_id: UUID | None
+    decision: Choice | None
+    decided_at: datetime | None
+
+
+class ContractView(View):
+    """`agreement_version` is the one offered while the contract is a draft, and the one that governs it after."""
+
+    id: UUID
+    customer_id: UUID
+    status: ContractStatus
+    agreement_version: str
+    plan: PlanBought
+    server_ids: list[UUID]
+    paper_bill: bool
+    zone: str
+    current_period_index: int | None
+    drafted_at: datetime
+    accepted_at: datetime | None
+    withdrawn_at: datetime | None
+    ended_at: datetime | None
+    end_reason: EndReason | None
+
+    @classmethod
+    def of(cls, contract: Contract, now: datetime) -> ContractView:
+        contract.catch_up(now)  # Shown as it is stored once the timers have run.
+        offered = agreements.published().current(now).version
+        return cls(
+            id=contract.id,
+            customer_id=contract.customer_id,
+            status=contract.status,
+            agreement_version=offered if contract.status is ContractStatus.DRAFT else contract.agreement_version,
+            plan=_plan(contract.plan),
+            server_ids=list(contract.server_ids),
+            paper_bill=contract.paper_bill,
+            zone=contract.zone,
+            current_period_index=contract.current_index or None,
+            drafted_at=contract.drafted_at,
+            accepted_at=contract.accepted_at,
+            withdrawn_at=contract.withdrawn_at,
+            ended_at=contract.ended_at,
+            end_reason=contract.end_reason,
+        )
+
+
+class DecisionOption(View):
+    """`standing`: decided now, it takes effect when the window opens. `refusal` and `clause` say why not."""
+
+    decision: Choice
+    allowed: bool
+    standing: bool
+    clause: str
+    refusal: str | None
+    detail: str | None
+
+
+class WindowView(View):
+    """From `opens_at` up to, and not including, `closes_at` (3.3)."""
+
+    opens_at: datetime
+    closes_at: datetime
+    zone: str
+    now: datetime
+    open: bool
+    period_index: int
+    agreement_version: str
+    decision: Choice | None
+    options: list[DecisionOption]
+
+
+class ContractDetail(ContractView):
+    """`periods` are the newest ones, oldest first; `window` is absent before registration."""
+
+    periods: list[PeriodView]
+    window: WindowView | None
+
+
+@router.post(
+    "",
+    callers=WRITERS,
+    status_code=201,
+    refusals=[OralRequest, OutsideCatalogue, NoSuchCustomer, NoSuchServer, ServerInAnotherContract],
+)
+async def draft_contract(body: DraftContract, tx: Tx, caller: CallerIn) -> ContractView:
+    """Draft a contract for a plan of the catalogue; the answer names the agreement that is offered."""
+    contract = await stories.draft_contract(
+        tx,
+        body.customer_id,
+        only_customer=caller.only_customer,
+        plan_code=body.plan_code,
+        server_ids=body.server_ids,
+        paper_bill=body.paper_bill,
+        channel=body.channel,
+    )
+    return ContractView.of(contract, tx.now)
+
+
+@router.get("", callers=READERS)
+async def list_contracts(
+    reader: Read,
+    caller: CallerIn,
+    paging: Paging,
+    customer_id: Annotated[UUID | None, Query()] = None,
+    status: Annotated[ContractStatus | None, Query()] = None,
+) -> Page[ContractView]:
+    """Contracts the caller may see, oldest first."""
+    found = await contracts.page(
+        reader,
+        only_customer=caller.only_customer,
+        customer_id=customer_id,
+        status=status,
+        after=paging.after,
+        limit=paging.limit,
+    )
+    return paging.page(found, lambda contract: ContractView.of(contract, reader.now), lambda contract: contract.id)
+
+
+@router.get("/{contract_id}", callers=READERS, refusals=[NoSuchContract])
+async def read_contract(contract_id: UUID, reader: Read, caller: CallerIn) -> ContractDetail:
+    """One contract with its periods and what may be decided now."""
+    contract = await contracts.get(reader, contract_id, only_customer=caller.only_customer)
+    return await _detail(reader, contract)
+
+
+@router.get("/{contract_id}/window", callers=READERS, refusals=[NoSuchContract, NotRegistered])
+async def read_window(contract_id: UUID, reader: Read, caller: CallerIn) -> WindowView:
+    """When the customer decides, what may be decided now, and by which clause."""
+    contract = await contracts.get(reader, contract_id, only_customer=caller.only_customer)
+    window = _window(contract, reader.now)
+    if window is None:
+        raise NotRegistered(agreement_version=contract.agreement_version, state=str(contract.status))
+    return window
+
+
+@router.post(
+    "/{contract_id}/accept",
+    callers=WRITERS,
+    refusals=[NoSuchContract, OralRequest, AgreementTextDiffers, IllegalMove, StaleWrite],
+)
+async def accept_contract(
+    contract_id: UUID, body: AcceptText, request: Request, tx: Tx, caller: CallerIn
+) -> ContractView:
+    """Accept the exact text that is offered; billing then asks for the fee."""
+    contract = await stories.accept_contract(tx, contract_id, body.word(request), only_customer=caller.only_customer)
+    return ContractView.of(contract, tx.now)
+
+
+@router.post(
+    "/{contract_id}/withdraw", callers=WRITERS, refusals=[NoSuchContract, OralRequest, IllegalMove, StaleWrite]
+)
+async def withdraw_contract(contract_id: UUID, body: InWriting, tx: Tx, caller: CallerIn) -> ContractView:
+    """Withdraw before the service is registered."""
+    contract = await stories.withdraw_contract(
+        tx, contract_id, only_customer=caller.only_customer, channel=body.channel
+    )
+    return ContractView.of(contract, tx.now)
+
+
+_DECIDING = [NoSuchContract, OralRequest, NotRegistered, AfterTheEnd, AlreadyDecided, StaleWrite]
+
+
+@router.post("/{contract_id}/renew", callers=WRITERS, refusals=[*_DECIDING, AgreementTextDiffers, OutsideCatalogue])
+async def renew_contract(
+    contract_id: UUID, body: AcceptText, request: Request, tx: Tx, caller: CallerIn
+) -> ContractDetail:
+    """Decide for another term by the newest agreement; before the window it is kept as a standing decision."""
+    contract = await renewals.renew_contract(tx, contract_id, body.word(request), only_customer=caller.only_customer)
+    return await _detail(tx, contract)
+
+
+@router.post("/{contract_id}/stop", callers=WRITERS, refusals=_DECIDING)
+async def stop_contract(contract_id: UUID, body: InWriting, tx: Tx, caller: CallerIn) -> ContractDetail:
+    """Decide that the service ends with the present period."""
+    contract = await renewals.stop_contract(tx, contract_id, only_customer=caller.only_customer, channel=body.channel)
+    return await _detail(tx, contract)
+
+
+async def _detail(reader: Reader, contract: Contract) -> ContractDetail:
+    window = _window(contract, reader.now)
+    periods = await contracts.last_periods(reader, contract.id)
+    return ContractDetail(
+        **ContractView.of(contract, reader.now).model_dump(),
+        periods=[_period(contract.periods.get(period.index, period)) for period in periods],
+        window=window,
+    )
+
+
+def _plan(plan: BoughtPlan) -> PlanBought:
+    return PlanBought(code=plan.code, version=plan.version, term_months=plan.term_months, fee=AmountOut.of(plan.fee))
+
+
+def _window(contract: Contract, now: datetime) -> WindowView | None:
+    contract.catch_up(now)
+    current = contract.current
+    if current is None:
+        return None
+    rulings = [contract.rule_on(choice, now) for choice in Choice]
+    return WindowView(
+        opens_at=current.window.opens_at,
+        closes_at=current.window.closes_at,
+        zone=current.window.zone,
+        now=now,
+        open=current.window.is_open(now),
+        period_index=current.index,
+        agreement_version=current.agreement_version,
+        decision=current.choice,
+        options=[
+            DecisionOption(
+                decision=ruling.choice,
+                allowed=ruling.allowed,
+                standing=ruling.standing,
+                clause=(ruling.refusal and ruling.refusal.cited_clause) or "3.3",
+                refusal=ruling.refusal.code() if ruling.refusal else None,
+                detail=ruling.refusal.detail if ruling.refusal else None,
+            )
+            for ruling in rulings
+        ],
+    )
+
+
+def _period(bought: ServicePeriod) -> PeriodView:
+    return PeriodView(
+        index=bought.index,
+        status=bought.status,
+        starts_at=bought.starts_at,
+        ends_at=bought.ends_at,
+        window_opens_at=bought.window.opens_at,
+        zone=bought.period.zone,
+        anchor_day=bought.period.anchor_day,
+        agreement_version=bought.agreement_version,
+        plan=_plan(bought.plan),
+        payment_id=bought.payment_id,
+        decision=bought.choice,
+        decided_at=bought.chosen_at,
+    )

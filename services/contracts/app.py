@@ -1,0 +1,60 @@
+"""Contracts, opened and given its HTTP edge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.contracts.api import agreements, catalogue, contracts, customers, work_requests
+from services.contracts.db import agreements as agreement_folders
+from services.contracts.db import catalogue as catalogue_file
+from services.contracts.settings import ContractsSettings
+from shared.kit import decisions, runtime
+from shared.kit.app import service_app
+from shared.kit.auth import Authenticator
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings
+
+
+def open_runtime(
+    common: CommonSettings,
+    *,
+    log: EventLog | None = None,
+    authenticator: Authenticator | None = None,
+    settings: ContractsSettings | None = None,
+) -> Runtime:
+    """Open the service; raises when its agreements and catalogue do not fit together."""
+    check_published()
+    return runtime.open_runtime(
+        "contracts",
+        settings or ContractsSettings(),
+        common,
+        migrations=Path(__file__).parent / "migrations",
+        log=log,
+        authenticator=authenticator,
+    )
+
+
+def check_published() -> None:
+    """Every plan's currency has a mailing fee in every agreement; raises MailingFeeUnknown."""
+    for agreement in agreement_folders.published().versions:
+        for plan in catalogue_file.published().plans:
+            agreement.parameters.mailing_fee(plan.fee.currency)
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    return service_app(
+        runtime,
+        title="Contracts",
+        description="Customers, servers, the agreement, contracts and their periods, work requests.",
+        routers=[
+            agreements.router,
+            catalogue.router,
+            customers.router,
+            contracts.router,
+            work_requests.router,
+            decisions.router(),
+        ],
+    )

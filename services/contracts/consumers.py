@@ -1,0 +1,21 @@
+"""What contracts does when billing speaks."""
+
+from __future__ import annotations
+
+from services.contracts.use_cases import payments
+from shared.events.billing import PaymentAudited, PaymentReported
+from shared.events.envelope import Envelope
+from shared.kit.bus.consumer import Handlers
+from shared.kit.db import Transaction
+
+handlers = Handlers()
+
+
+@handlers.on(PaymentReported)
+async def payment_reported(tx: Transaction, fact: PaymentReported, _envelope: Envelope) -> None:
+    await payments.hear_of_report(tx, fact)
+
+
+@handlers.on(PaymentAudited)
+async def payment_audited(tx: Transaction, fact: PaymentAudited, _envelope: Envelope) -> None:
+    await payments.hear_of_audit(tx, fact)

@@ -1,0 +1,1 @@
+"""Rows to domain objects and back, and the published folders of agreements and catalogue."""

@@ -1,0 +1,263 @@
+"""Contracts with their present and next period and the payments for these; earlier periods only for display."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from services.contracts.db.payments import payment_of
+from services.contracts.db.tables import contract_servers, contracts, payments, periods
+from services.contracts.domain.contract import Contract, ContractStatus, NoSuchContract
+from services.contracts.domain.happening import EndReason
+from services.contracts.domain.period import BoughtPlan, Choice, PeriodStatus, ServicePeriod
+from services.contracts.domain.server import ServerInAnotherContract
+from shared.kernel.errors import StaleWrite
+from shared.kernel.money import Money
+from shared.kernel.period import Period, Window
+from shared.kit.db import Reader, Transaction
+
+SHOWN_PERIODS = 24
+
+
+async def insert(tx: Transaction, contract: Contract) -> None:
+    """Store a draft and take its servers; raises ServerInAnotherContract."""
+    await tx.insert(contracts, {"id": contract.id, **_contract_values(contract)})
+    for position, server_id in enumerate(contract.server_ids):
+        values = {"contract_id": contract.id, "server_id": server_id, "position": position, "live": True}
+        if not await tx.insert_once(contract_servers, values):
+            raise ServerInAnotherContract(field=f"server_ids.{position}", server_id=str(server_id))
+
+
+async def get(reader: Reader, contract_id: UUID, *, only_customer: UUID | None) -> Contract:
+    """The contract as it is stored; raises NoSuchContract, also for somebody else's."""
+    found = await _load(reader, _one(contract_id, only_customer))
+    if not found:
+        raise NoSuchContract()
+    return found[0]
+
+
+async def get_for_update(tx: Transaction, contract_id: UUID, *, only_customer: UUID | None) -> Contract:
+    """As `get`, and nobody else changes it until the end of `tx`."""
+    found = await _load(tx, _one(contract_id, only_customer).with_for_update())
+    if not found:
+        raise NoSuchContract()
+    return found[0]
+
+
+async def page(
+    reader: Reader,
+    *,
+    only_customer: UUID | None,
+    customer_id: UUID | None,
+    status: ContractStatus | None,
+    after: UUID | None,
+    limit: int,
+) -> list[Contract]:
+    """Up to `limit` + 1 contracts in id order."""
+    query = sa.select(contracts).order_by(contracts.c.id).limit(limit + 1)
+    for wanted in (only_customer, customer_id):
+        if wanted is not None:
+            query = query.where(contracts.c.customer_id == wanted)
+    if status is not None:
+        query = query.where(contracts.c.status == status)
+    if after is not None:
+        query = query.where(contracts.c.id > after)
+    return await _load(reader, query)
+
+
+async def last_periods(reader: Reader, contract_id: UUID) -> list[ServicePeriod]:
+    """The newest SHOWN_PERIODS periods, oldest first."""
+    rows = await reader.rows(
+        sa.select(periods)
+        .where(periods.c.contract_id == contract_id)
+        .order_by(periods.c.period_index.desc())
+        .limit(SHOWN_PERIODS)
+    )
+    return [_period(row) for row in reversed(rows)]
+
+
+async def servers_free(reader: Reader, contract: Contract) -> bool:
+    """Whether no other live contract has taken a server of this one."""
+    taken = await reader.row(
+        sa.select(contract_servers.c.contract_id)
+        .where(
+            contract_servers.c.server_id.in_(contract.server_ids),
+            contract_servers.c.contract_id != contract.id,
+            sa.text("live"),
+        )
+        .limit(1)
+    )
+    return taken is None
+
+
+async def save(tx: Transaction, contract: Contract) -> None:
+    """Write the contract and its present and next period; raises StaleWrite."""
+    guarded = sa.update(contracts).where(contracts.c.id == contract.id, contracts.c.version == contract.version)
+    contract.version += 1
+    if (await tx.execute(guarded.values(**_contract_values(contract)))).rowcount != 1:
+        raise StaleWrite()
+    await _save_periods(tx, contract)
+    await tx.execute(
+        sa.update(contract_servers)
+        .where(contract_servers.c.contract_id == contract.id, contract_servers.c.live != contract.is_live)
+        .values(live=contract.is_live)
+    )
+
+
+async def _save_periods(tx: Transaction, contract: Contract) -> None:
+    for period in contract.periods.values():
+        values = {"contract_id": contract.id, **_period_values(period)}
+        await _upsert(tx, periods, values, on=["contract_id", "period_index"])
+    current = contract.current
+    if current is not None and current.choice is Choice.STOP:
+        # A stop that replaced a standing renewal.
+        await tx.execute(
+            sa.delete(periods).where(
+                periods.c.contract_id == contract.id,
+                periods.c.period_index == current.index + 1,
+                periods.c.status == PeriodStatus.PLANNED,
+            )
+        )
+
+
+async def _upsert(tx: Transaction, table: sa.Table, values: dict[str, Any], *, on: list[str]) -> None:
+    await tx.upsert(table, values, on=on, update=[name for name in values if name not in on])
+
+
+def _one(contract_id: UUID, only_customer: UUID | None) -> sa.Select[Any]:
+    query = sa.select(contracts).where(contracts.c.id == contract_id)
+    return query if only_customer is None else query.where(contracts.c.customer_id == only_customer)
+
+
+async def _load(reader: Reader, query: sa.Select[Any]) -> list[Contract]:
+    rows = await reader.rows(query)
+    if not rows:
+        return []
+    found = {row.id: _contract(row) for row in rows}
+    own = sa.and_(contracts.c.id.in_(list(found)), contracts.c.id == periods.c.contract_id)
+    for row in await reader.rows(sa.select(periods).where(own, periods.c.period_index >= contracts.c.current_index)):
+        found[row.contract_id].periods[row.period_index] = _period(row)
+    own = sa.and_(contracts.c.id.in_(list(found)), contracts.c.id == payments.c.contract_id)
+    for row in await reader.rows(sa.select(payments).where(own, payments.c.period_index >= contracts.c.current_index)):
+        found[row.contract_id].payments[row.id] = payment_of(row)
+    await _add_servers(reader, found)
+    return list(found.values())
+
+
+async def _add_servers(reader: Reader, found: dict[UUID, Contract]) -> None:
+    columns = contract_servers.c
+    rows = await reader.rows(
+        sa.select(columns.contract_id, columns.server_id)
+        .where(columns.contract_id.in_(list(found)))
+        .order_by(columns.contract_id, columns.position)
+    )
+    for row in rows:
+        found[row.contract_id].server_ids += (row.server_id,)
+
+
+def _contract(row: sa.Row[Any]) -> Contract:
+    return Contract(
+        id=row.id,
+        customer_id=row.customer_id,
+        status=ContractStatus(row.status),
+        zone=row.zone,
+        server_ids=(),
+        plan=_plan(row, row.term_months),
+        paper_bill=row.paper_bill,
+        agreement_version=row.agreement_version,
+        acceptance_id=row.acceptance_id,
+        current_index=row.current_index,
+        drafted_at=row.drafted_at,
+        accepted_at=row.accepted_at,
+        withdrawn_at=row.withdrawn_at,
+        ended_at=row.ended_at,
+        end_reason=EndReason(row.end_reason) if row.end_reason else None,
+        version=row.version,
+    )
+
+
+def _contract_values(contract: Contract) -> dict[str, Any]:
+    return {
+        "customer_id": contract.customer_id,
+        "status": contract.status,
+        "zone": contract.zone,
+        **_plan_values(contract.plan),
+        "term_months": contract.plan.term_months,
+        "paper_bill": contract.paper_bill,
+        "agreement_version": contract.agreement_version,
+        "acceptance_id": contract.acceptance_id,
+        "current_index": contract.current_index,
+        "drafted_at": contract.drafted_at,
+        "accepted_at": contract.accepted_at,
+        "withdrawn_at": contract.withdrawn_at,
+        "ended_at": contract.ended_at,
+        "end_reason": contract.end_reason,
+        "version": contract.version,
+    }
+
+
+def _period(row: sa.Row[Any]) -> ServicePeriod:
+    return ServicePeriod(
+        period=Period(
+            index=row.period_index,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            months=row.months,
+            zone=row.zone,
+            anchor_day=row.anchor_day,
+            anchor_time=row.anchor_time,
+            start_month=row.start_month,
+        ),
+        window=Window(opens_at=row.window_opens_at, closes_at=row.ends_at, zone=row.zone),
+        status=PeriodStatus(row.status),
+        agreement_version=row.agreement_version,
+        acceptance_id=row.acceptance_id,
+        plan=_plan(row, row.months),
+        payment_id=row.payment_id,
+        expiring_told_at=row.expiring_told_at,
+        choice=Choice(row.choice) if row.choice else None,
+        chosen_at=row.chosen_at,
+    )
+
+
+def _period_values(bought: ServicePeriod) -> dict[str, Any]:
+    period = bought.period
+    return {
+        "period_index": period.index,
+        "status": bought.status,
+        "starts_at": period.starts_at,
+        "ends_at": period.ends_at,
+        "window_opens_at": bought.window.opens_at,
+        "months": period.months,
+        "zone": period.zone,
+        "anchor_day": period.anchor_day,
+        "anchor_time": period.anchor_time,
+        "start_month": period.start_month,
+        "agreement_version": bought.agreement_version,
+        "acceptance_id": bought.acceptance_id,
+        **_plan_values(bought.plan),
+        "payment_id": bought.payment_id,
+        "expiring_told_at": bought.expiring_told_at,
+        "choice": bought.choice,
+        "chosen_at": bought.chosen_at,
+    }
+
+
+def _plan(row: sa.Row[Any], term_months: int) -> BoughtPlan:
+    return BoughtPlan(
+        code=row.plan_code,
+        version=row.plan_version,
+        term_months=term_months,
+        fee=Money(row.fee_minor, row.currency),
+    )
+
+
+def _plan_values(plan: BoughtPlan) -> dict[str, Any]:
+    return {
+        "plan_code": plan.code,
+        "plan_version": plan.version,
+        "fee_minor": plan.fee.minor,
+        "currency": plan.fee.currency,
+    }

@@ -1,0 +1,33 @@
+"""Rows of servers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from services.contracts.db.tables import servers
+from services.contracts.domain.server import Server
+from shared.kit.db import Reader, Transaction
+
+
+async def insert(tx: Transaction, server: Server) -> None:
+    await tx.insert(servers, asdict(server))
+
+
+async def known_of(reader: Reader, customer_id: UUID, server_ids: Collection[UUID]) -> set[UUID]:
+    """Which of `server_ids` belong to the customer."""
+    rows = await reader.rows(
+        sa.select(servers.c.id).where(servers.c.customer_id == customer_id, servers.c.id.in_(server_ids))
+    )
+    return {row.id for row in rows}
+
+
+async def page(reader: Reader, customer_id: UUID, *, after: UUID | None, limit: int) -> list[Server]:
+    """Up to `limit` + 1 servers of a customer in id order."""
+    query = sa.select(servers).where(servers.c.customer_id == customer_id).order_by(servers.c.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(servers.c.id > after)
+    return [Server(**row._mapping) for row in await reader.rows(query)]

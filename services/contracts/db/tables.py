@@ -1,0 +1,194 @@
+"""The tables of contracts; constraints say what must be true."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared.kit.db import Instant
+from shared.kit.tables import NAMING
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+_LANGUAGES = "language IN ('en', 'zh')"
+
+customers = sa.Table(
+    "customers",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("language", sa.String(2), nullable=False),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("registered_at", Instant, nullable=False),
+    sa.CheckConstraint(_LANGUAGES, name="language"),
+)
+
+servers = sa.Table(
+    "servers",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.Uuid, sa.ForeignKey("customers.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("operating_system", sa.String(200), nullable=False),
+    sa.Column("registered_at", Instant, nullable=False),
+    sa.Index("ix_servers_customer_id_id", "customer_id", "id"),
+)
+
+contracts = sa.Table(
+    "contracts",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.Uuid, sa.ForeignKey("customers.id"), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("plan_code", sa.String(80), nullable=False),
+    sa.Column("plan_version", sa.Integer, nullable=False),
+    sa.Column("term_months", sa.Integer, nullable=False),
+    sa.Column("fee_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.CHAR(3), nullable=False),
+    sa.Column("paper_bill", sa.Boolean, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("acceptance_id", sa.Uuid),
+    sa.Column("current_index", sa.Integer, nullable=False),
+    sa.Column("drafted_at", Instant, nullable=False),
+    sa.Column("accepted_at", Instant),
+    sa.Column("withdrawn_at", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Column("end_reason", sa.String(40)),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint(
+        "status IN ('draft', 'awaiting_payment', 'active', 'held', 'expired', 'withdrawn')", name="status"
+    ),
+    sa.CheckConstraint("fee_minor > 0", name="fee"),
+    sa.CheckConstraint("term_months BETWEEN 1 AND 120", name="term"),
+    sa.CheckConstraint("(status IN ('active', 'held', 'expired')) = (current_index > 0)", name="registered"),
+    sa.CheckConstraint("(status = 'expired') = (ended_at IS NOT NULL)", name="ended"),
+    sa.CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="end_reason"),
+    sa.CheckConstraint("(status = 'withdrawn') = (withdrawn_at IS NOT NULL)", name="withdrawn"),
+    sa.CheckConstraint("status IN ('draft', 'withdrawn') OR acceptance_id IS NOT NULL", name="accepted"),
+    sa.Index("ix_contracts_customer_id_id", "customer_id", "id"),
+)
+
+contract_servers = sa.Table(
+    "contract_servers",
+    metadata,
+    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), primary_key=True),
+    sa.Column("server_id", sa.Uuid, sa.ForeignKey("servers.id"), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    # A server is in one live contract at a time.
+    sa.Index(
+        "ix_contract_servers_live_server_id",
+        "server_id",
+        unique=True,
+        postgresql_where=sa.text("live"),
+        sqlite_where=sa.text("live"),
+    ),
+)
+
+acceptances = sa.Table(
+    "acceptances",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), nullable=False),
+    sa.Column("period_index", sa.Integer, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("language", sa.String(2), nullable=False),
+    sa.Column("text_sha256", sa.String(64), nullable=False),
+    sa.Column("accepted_by", sa.String(200), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("channel", sa.String(200), nullable=False),
+    sa.Column("accepted_at", Instant, nullable=False),
+    sa.CheckConstraint(_LANGUAGES, name="language"),
+    sa.ForeignKeyConstraint(
+        ["agreement_version", "language", "text_sha256"],
+        ["accepted_texts.agreement_version", "accepted_texts.language", "accepted_texts.text_sha256"],
+    ),
+    sa.Index("ix_acceptances_contract_id", "contract_id"),
+)
+
+accepted_texts = sa.Table(
+    "accepted_texts",
+    metadata,
+    sa.Column("agreement_version", sa.String(40), primary_key=True),
+    sa.Column("language", sa.String(2), primary_key=True),
+    sa.Column("text_sha256", sa.String(64), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("first_accepted_at", Instant, nullable=False),
+    sa.CheckConstraint(_LANGUAGES, name="language"),
+    sa.UniqueConstraint("agreement_version", "language", "text_sha256"),
+)
+
+periods = sa.Table(
+    "periods",
+    metadata,
+    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), primary_key=True),
+    sa.Column("period_index", sa.Integer, primary_key=True),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant, nullable=False),
+    sa.Column("window_opens_at", Instant, nullable=False),
+    sa.Column("months", sa.Integer, nullable=False),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("anchor_day", sa.Integer, nullable=False),
+    sa.Column("anchor_time", sa.Time, nullable=False),
+    sa.Column("start_month", sa.Integer, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("acceptance_id", sa.Uuid, sa.ForeignKey("acceptances.id"), nullable=False),
+    sa.Column("plan_code", sa.String(80), nullable=False),
+    sa.Column("plan_version", sa.Integer, nullable=False),
+    sa.Column("fee_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.CHAR(3), nullable=False),
+    sa.Column("payment_id", sa.Uuid),
+    sa.Column("expiring_told_at", Instant),
+    sa.Column("choice", sa.String(10)),
+    sa.Column("chosen_at", Instant),
+    sa.CheckConstraint("status IN ('planned', 'awaiting_payment', 'paid')", name="status"),
+    sa.CheckConstraint("(status = 'paid') = (payment_id IS NOT NULL)", name="paid"),
+    sa.CheckConstraint("period_index > 0", name="index"),
+    sa.CheckConstraint("starts_at < ends_at", name="half_open"),
+    sa.CheckConstraint("window_opens_at < ends_at", name="window"),
+    sa.CheckConstraint("anchor_day BETWEEN 1 AND 31", name="anchor_day"),
+    sa.CheckConstraint("choice IN ('renew', 'stop')", name="choice"),
+    sa.CheckConstraint("(choice IS NULL) = (chosen_at IS NULL)", name="chosen"),
+    sa.UniqueConstraint("payment_id"),
+)
+
+payments = sa.Table(
+    "payments",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), nullable=False),
+    sa.Column("period_index", sa.Integer, nullable=False),
+    sa.Column("reported_at", Instant, nullable=False),
+    sa.Column("verdict", sa.String(10)),
+    sa.Column("covers", sa.Boolean, nullable=False),
+    sa.Column("audited_at", Instant),
+    sa.CheckConstraint("verdict IN ('approved', 'rejected')", name="verdict"),
+    sa.CheckConstraint("(verdict IS NULL) = (audited_at IS NULL)", name="audited"),
+    sa.Index("ix_payments_contract_id_period_index", "contract_id", "period_index"),
+)
+
+work_requests = sa.Table(
+    "work_requests",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), nullable=False),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("server_id", sa.Uuid, sa.ForeignKey("servers.id"), nullable=False),
+    sa.Column("operation_code", sa.String(80), nullable=False),
+    sa.Column("risk", sa.Integer, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("note", sa.String(4000)),
+    sa.Column("requested_at", Instant, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("decided_at", Instant),
+    sa.Column("decided_by", sa.String(200)),
+    sa.Column("reason", sa.String(4000)),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("status IN ('requested', 'completed', 'refused', 'withdrawn')", name="status"),
+    sa.CheckConstraint("risk BETWEEN 1 AND 3", name="risk"),
+    sa.CheckConstraint("(status = 'requested') = (decided_at IS NULL)", name="decided"),
+    sa.CheckConstraint("status <> 'refused' OR reason IS NOT NULL", name="reason"),
+    sa.Index("ix_work_requests_contract_id_id", "contract_id", "id"),
+    sa.Index("ix_work_requests_customer_id_id", "customer_id", "id"),
+)

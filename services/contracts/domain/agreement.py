@@ -1,0 +1,159 @@
+"""The agreement as data: immutable versions, each with its text per language and its parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar
+
+from shared.kernel.errors import Conflict, Invalid, NotFound
+from shared.kernel.money import Money
+
+
+class NoSuchAgreement(NotFound):
+    """There is no such version of the agreement."""
+
+
+class AgreementTextDiffers(Conflict):
+    """This is not the text of the agreement that is offered."""
+
+    clause: ClassVar[str | None] = "3.1"
+
+
+class OralRequest(Invalid):
+    """Requests are made in writing, through one of the channels that the agreement names."""
+
+    clause: ClassVar[str | None] = "3.1"
+
+
+class MailingFeeUnknown(Invalid):
+    """The agreement has no fee for mailing a bill in this currency."""
+
+    clause: ClassVar[str | None] = "3.6"
+
+
+class Language(StrEnum):
+    EN = "en"
+    ZH = "zh"
+
+
+class Risk(IntEnum):
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def of_word(cls, word: str) -> Risk:
+        return cls[word.upper()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Every number of an agreement version. `refund_window_days` None: no window."""
+
+    refuse_at_or_above: Risk
+    acknowledge_within_minutes: int
+    escalate_every_minutes: int
+    minimum_recovery_attempts: int
+    local_backup_every_hours: int
+    restore_target_hours: int
+    retention_days: int
+    remote_backup_every_hours: int
+    written_channels: tuple[str, ...]
+    renewal_window_days: int
+    longest_extension_days: int
+    bill_mailing_fee: Mapping[str, int]
+    rotate_after_disclosure_hours: int
+    warranty_starts_after_days: int
+    warranty_lasts: str
+    refund_window_days: int | None = None
+
+    def mailing_fee(self, currency: str) -> Money:
+        """The fee for mailing a paper bill; raises MailingFeeUnknown."""
+        try:
+            return Money(self.bill_mailing_fee[currency], currency)
+        except KeyError:
+            raise MailingFeeUnknown(f"There is no mailing fee in {currency}.") from None
+
+    def shown(self) -> dict[str, Any]:
+        """JSON-ready, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **values,
+            "refuse_at_or_above": self.refuse_at_or_above.word,
+            "written_channels": list(self.written_channels),
+            "bill_mailing_fee": dict(self.bill_mailing_fee),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """One version; the SHA-256 is of the exact UTF-8 text that is served."""
+
+    version: str
+    effective_from: datetime
+    texts: Mapping[Language, str]
+    parameters: Parameters
+
+    def sha256(self, language: Language) -> str:
+        return hashlib.sha256(self.texts[language].encode()).hexdigest()
+
+    def check_channel(self, channel: str) -> None:
+        """Raises OralRequest for a channel that leaves nothing in writing (3.1)."""
+        if channel not in self.parameters.written_channels:
+            written = ", ".join(self.parameters.written_channels)
+            raise OralRequest(
+                f"Written channels are {written}.",
+                field="channel",
+                agreement_version=self.version,
+                written_channels=list(self.parameters.written_channels),
+            )
+
+    def check_text(self, accepted: AcceptedText) -> None:
+        """Raises AgreementTextDiffers unless exactly this version's text was accepted."""
+        if accepted.version == self.version and accepted.sha256 == self.sha256(accepted.language):
+            return
+        raise AgreementTextDiffers(
+            f"Offered is version {self.version}; read it again and accept its text.",
+            field="agreement_version" if accepted.version != self.version else "text_sha256",
+            agreement_version=self.version,
+            offered_version=self.version,
+            offered_sha256=self.sha256(accepted.language),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedText:
+    """What the customer says it read and accepts."""
+
+    version: str
+    language: Language
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Agreements:
+    """All published versions."""
+
+    versions: tuple[Agreement, ...]
+
+    def current(self, now: datetime) -> Agreement:
+        """The newest version in effect; raises NoSuchAgreement before the first."""
+        in_effect = [agreement for agreement in self.versions if agreement.effective_from <= now]
+        if not in_effect:
+            raise NoSuchAgreement("No version of the agreement is in effect yet.")
+        return max(in_effect, key=lambda agreement: (agreement.effective_from, agreement.version))
+
+    def version(self, version: str) -> Agreement:
+        """Raises NoSuchAgreement."""
+        for agreement in self.versions:
+            if agreement.version == version:
+                return agreement
+        raise NoSuchAgreement()

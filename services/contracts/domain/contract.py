@@ -1,0 +1,376 @@
+"""A contract: from draft to the end of its last period, and who may decide what in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from services.contracts.domain.agreement import AcceptedText
+from services.contracts.domain.happening import (
+    ChoiceKept,
+    EndReason,
+    Expired,
+    Happening,
+    Held,
+    PaidTooLate,
+    PaymentRejected,
+    PaymentUnneeded,
+    PeriodBegan,
+    Registered,
+    RenewalRequested,
+    Renewed,
+    WindowOpened,
+)
+from services.contracts.domain.payment import Payment, Verdict
+from services.contracts.domain.period import BoughtPlan, Choice, PeriodStatus, ServicePeriod
+from shared.kernel.errors import Conflict, NotFound, Refusal
+from shared.kernel.lifecycle import Lifecycle
+from shared.kernel.period import Period
+
+
+class NoSuchContract(NotFound):
+    """There is no such contract, or it is not yours."""
+
+
+class NotRegistered(Conflict):
+    """Nothing is done for a service that is not registered."""
+
+    clause: ClassVar[str | None] = "3.1"
+
+
+class AfterTheEnd(Conflict):
+    """After the end a contract is neither renewed nor stopped; the way is a new purchase."""
+
+    clause: ClassVar[str | None] = "3.3"
+
+
+class AlreadyDecided(Conflict):
+    """What comes after this period has been decided."""
+
+    clause: ClassVar[str | None] = "3.3"
+
+
+class ContractStatus(StrEnum):
+    DRAFT = "draft"
+    AWAITING_PAYMENT = "awaiting_payment"
+    ACTIVE = "active"
+    HELD = "held"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+CONTRACT_LIFECYCLE = Lifecycle[ContractStatus](
+    "contract",
+    [
+        ("accept", {ContractStatus.DRAFT}, ContractStatus.AWAITING_PAYMENT),
+        ("register", {ContractStatus.AWAITING_PAYMENT}, ContractStatus.ACTIVE),
+        ("withdraw", {ContractStatus.DRAFT, ContractStatus.AWAITING_PAYMENT}, ContractStatus.WITHDRAWN),
+        # From expired: word of a payment that was reported in time came after the end.
+        ("hold", {ContractStatus.ACTIVE, ContractStatus.EXPIRED}, ContractStatus.HELD),
+        ("release", {ContractStatus.HELD}, ContractStatus.ACTIVE),
+        ("expire", {ContractStatus.ACTIVE, ContractStatus.HELD}, ContractStatus.EXPIRED),
+    ],
+)
+SERVED = frozenset({ContractStatus.ACTIVE, ContractStatus.HELD})
+LIVE = SERVED | {ContractStatus.DRAFT, ContractStatus.AWAITING_PAYMENT}
+"""A contract in one of these has its servers to itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """The customer's word: who, when, from which address (personal data), which text in which language."""
+
+    id: UUID
+    contract_id: UUID
+    period_index: int
+    text: AcceptedText
+    accepted_by: str
+    address: str
+    channel: str
+    accepted_at: datetime
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Whether the customer may decide this now; `standing`: it takes effect when the window opens."""
+
+    choice: Choice
+    standing: bool
+    refusal: Refusal | None
+
+    @property
+    def allowed(self) -> bool:
+        return self.refusal is None
+
+    def enforce(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+
+@dataclass(eq=False, kw_only=True)
+class Contract:
+    """`periods` holds the present and the next one at least; `current_index` is 0 until registration."""
+
+    id: UUID
+    customer_id: UUID
+    zone: str
+    server_ids: tuple[UUID, ...]
+    plan: BoughtPlan
+    paper_bill: bool
+    agreement_version: str
+    drafted_at: datetime
+    status: ContractStatus = ContractStatus.DRAFT
+    acceptance_id: UUID | None = None
+    accepted_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+    current_index: int = 0
+    periods: dict[int, ServicePeriod] = field(default_factory=dict)
+    payments: dict[UUID, Payment] = field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def current(self) -> ServicePeriod | None:
+        return self.periods.get(self.current_index)
+
+    @property
+    def next_period(self) -> ServicePeriod | None:
+        return self.periods.get(self.current_index + 1)
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    def present(self) -> ServicePeriod:
+        """The present period of a registered service; raises NotRegistered."""
+        if self.current is None or self.status not in SERVED:
+            raise self._not_registered()
+        return self.current
+
+    # Before registration
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """Keep the customer's word; raises IllegalMove."""
+        self.status = CONTRACT_LIFECYCLE.after("accept", self.status)
+        self.agreement_version = acceptance.text.version
+        self.acceptance_id, self.accepted_at = acceptance.id, acceptance.accepted_at
+
+    def withdraw(self, now: datetime) -> None:
+        """Raises IllegalMove once the service is registered."""
+        self.status = CONTRACT_LIFECYCLE.after("withdraw", self.status)
+        self.withdrawn_at = now
+
+    # Deciding what comes after the present period (3.3)
+
+    def rule_on(self, choice: Choice, now: datetime) -> Ruling:
+        """May the customer decide this at `now`? The portal shows, the reminder tells and commands enforce this."""
+        current = self.current
+        if current is None:
+            return Ruling(choice, standing=False, refusal=self._not_registered())
+        standing = now < current.window.opens_at
+        if now >= current.ends_at or self.status is not ContractStatus.ACTIVE:
+            return Ruling(choice, standing=False, refusal=self._after_the_end(current))
+        if current.choice is not None and (not standing or current.choice is choice):
+            return Ruling(choice, standing=standing, refusal=self._already_decided(current))
+        return Ruling(choice, standing=standing, refusal=None)
+
+    def renew(self, *, plan: BoughtPlan, acceptance: Acceptance, window_days: int, now: datetime) -> list[Happening]:
+        """Decide for another term of `plan`; raises NotRegistered, AfterTheEnd, AlreadyDecided."""
+        ruling = self.rule_on(Choice.RENEW, now)
+        ruling.enforce()
+        current = self.present()
+        replaced = current.choice
+        current.choose(Choice.RENEW, now)
+        following = current.period.next(months=plan.term_months)
+        planned = ServicePeriod(
+            period=following,
+            window=following.window(window_days),
+            status=PeriodStatus.PLANNED,
+            agreement_version=acceptance.text.version,
+            acceptance_id=acceptance.id,
+            plan=plan,
+        )
+        self.periods[planned.index] = planned
+        kept: list[Happening] = [ChoiceKept(current, Choice.RENEW, ruling.standing, replaced)]
+        return kept if ruling.standing else kept + self._request_renewal()
+
+    def stop(self, now: datetime) -> list[Happening]:
+        """Decide that the service ends with the present period; raises as `renew` does."""
+        ruling = self.rule_on(Choice.STOP, now)
+        ruling.enforce()
+        current = self.present()
+        replaced = current.choice
+        current.choose(Choice.STOP, now)
+        self.periods.pop(current.index + 1, None)
+        return [ChoiceKept(current, Choice.STOP, ruling.standing, replaced)]
+
+    # Payments (3.2)
+
+    def hear_report(self, payment: Payment, *, servers_free: bool) -> list[Happening]:
+        """A payment was reported; one that was reported before the end brings an expired service back."""
+        if payment.id in self.payments:
+            return []
+        self.payments[payment.id] = payment
+        if self.status is ContractStatus.EXPIRED and servers_free and self._could_renew(payment):
+            return [self._hold(payment)]
+        return []
+
+    def hear_audit(self, payment: Payment, *, window_days: int, servers_free: bool) -> list[Happening]:
+        """Finance decided on a payment; hearing it again changes nothing. `window_days`: of the first period."""
+        known = self.payments.get(payment.id)
+        if known is not None and not known.in_audit:
+            return []
+        self.payments[payment.id] = payment
+        if payment.verdict is Verdict.APPROVED and payment.covers:
+            return self._hear_covered(payment, window_days, servers_free)
+        heard: list[Happening] = [PaymentRejected(payment)] if payment.verdict is Verdict.REJECTED else []
+        return heard + self._end_hold_without_payment(payment)
+
+    # Time
+
+    def catch_up(self, now: datetime) -> list[Happening]:
+        """Everything that was due by `now` and has not happened yet, in the order of the calendar."""
+        happened: list[Happening] = []
+        while self.status is ContractStatus.ACTIVE and (current := self.current) is not None:
+            if current.window.opens_at <= now:
+                happened += self._open_window(current, now)
+            if now < current.ends_at:
+                break
+            happened.append(self._end(current))
+        return happened
+
+    def _open_window(self, current: ServicePeriod, now: datetime) -> list[Happening]:
+        if current.expiring_told_at is not None:
+            return []
+        current.expiring_told_at = now
+        opened: list[Happening] = [WindowOpened(current, current.standing_choice)]
+        # Found after the end, a standing renewal could not be paid in time any more: no fee is asked for.
+        if current.choice is Choice.RENEW and now < current.ends_at:
+            return opened + self._request_renewal()
+        return opened
+
+    def _request_renewal(self) -> list[Happening]:
+        following = self.next_period
+        if following is None or following.status is not PeriodStatus.PLANNED:
+            return []
+        following.request()
+        return [RenewalRequested(following)]
+
+    def _end(self, current: ServicePeriod) -> Happening:
+        following = self.next_period
+        if following is not None and following.status is PeriodStatus.PAID:
+            return self._begin(following)
+        waiting = self._waiting_payments()
+        if waiting:
+            return self._hold(waiting[0])
+        stopped = current.choice is Choice.STOP
+        reason = EndReason.STOPPED_BY_CUSTOMER if stopped else EndReason.NOT_RENEWED
+        return self._expire(current, current.ends_at, reason)
+
+    def _begin(self, following: ServicePeriod) -> Happening:
+        self.current_index = following.index
+        self.agreement_version = following.agreement_version
+        self.plan = following.plan
+        return PeriodBegan(following)
+
+    def _expire(self, current: ServicePeriod, ended_at: datetime, reason: EndReason) -> Happening:
+        self.status = CONTRACT_LIFECYCLE.after("expire", self.status)
+        self.ended_at, self.end_reason = ended_at, reason
+        return Expired(current, ended_at, reason)
+
+    def _hold(self, payment: Payment) -> Happening:
+        assert self.current is not None
+        self.status = CONTRACT_LIFECYCLE.after("hold", self.status)
+        self.ended_at = self.end_reason = None
+        return Held(self.current, payment)
+
+    def _hear_covered(self, payment: Payment, window_days: int, servers_free: bool) -> list[Happening]:
+        if self.status is ContractStatus.AWAITING_PAYMENT and payment.period_index == 1:
+            return [self._register(payment, window_days)]
+        current, following = self.current, self.next_period
+        if current is None or following is None or payment.period_index != following.index:
+            return [PaymentUnneeded(payment, str(self.status))]
+        if following.status is not PeriodStatus.AWAITING_PAYMENT:
+            return [PaymentUnneeded(payment, str(self.status))]
+        in_time = payment.reported_at < current.ends_at
+        if self.status is ContractStatus.EXPIRED and not (in_time and servers_free):
+            return [PaidTooLate(payment, current.ends_at, servers_taken=in_time)]
+        if not in_time and self.status is ContractStatus.ACTIVE:
+            return [PaidTooLate(payment, current.ends_at, servers_taken=False)]
+        return self._renew_paid(following, payment)
+
+    def _renew_paid(self, following: ServicePeriod, payment: Payment) -> list[Happening]:
+        heard: list[Happening] = []
+        if self.status is ContractStatus.EXPIRED:
+            heard.append(self._hold(payment))
+        following.pay(payment.id)
+        heard.append(Renewed(following, payment))
+        if self.status is ContractStatus.HELD:
+            self.status = CONTRACT_LIFECYCLE.after("release", self.status)
+            heard.append(self._begin(following))
+        return heard
+
+    def _register(self, payment: Payment, window_days: int) -> Happening:
+        assert payment.audited_at is not None
+        assert self.acceptance_id is not None
+        self.status = CONTRACT_LIFECYCLE.after("register", self.status)
+        period = Period.first(payment.audited_at, months=self.plan.term_months, zone=self.zone)
+        first = ServicePeriod(
+            period=period,
+            window=period.window(window_days),
+            status=PeriodStatus.AWAITING_PAYMENT,
+            agreement_version=self.agreement_version,
+            acceptance_id=self.acceptance_id,
+            plan=self.plan,
+        )
+        first.pay(payment.id)
+        self.periods[1] = first
+        self.current_index = 1
+        return Registered(first, payment)
+
+    def _end_hold_without_payment(self, decided: Payment) -> list[Happening]:
+        if self.status is not ContractStatus.HELD or self._waiting_payments():
+            return []
+        assert self.current is not None
+        ended_at = max(self.current.ends_at, decided.audited_at or self.current.ends_at)
+        return [self._expire(self.current, ended_at, EndReason.PAYMENT_NOT_APPROVED)]
+
+    def _waiting_payments(self) -> list[Payment]:
+        """Payments for the next period, reported before the present one's end and still in audit, oldest first."""
+        waiting = [payment for payment in self.payments.values() if payment.in_audit and self._could_renew(payment)]
+        return sorted(waiting, key=lambda payment: (payment.reported_at, payment.id))
+
+    def _could_renew(self, payment: Payment) -> bool:
+        current, following = self.current, self.next_period
+        return (
+            current is not None
+            and following is not None
+            and following.status is PeriodStatus.AWAITING_PAYMENT
+            and payment.period_index == following.index
+            and payment.reported_at < current.ends_at
+        )
+
+    def _not_registered(self) -> Refusal:
+        detail = f"The contract is {self.status}."
+        return NotRegistered(detail, agreement_version=self.agreement_version, state=str(self.status))
+
+    def _after_the_end(self, current: ServicePeriod) -> Refusal:
+        return AfterTheEnd(
+            f"The period ended at {current.ends_at.isoformat()}.",
+            agreement_version=current.agreement_version,
+            ended_at=current.ends_at.isoformat(),
+        )
+
+    def _already_decided(self, current: ServicePeriod) -> Refusal:
+        assert current.choice is not None
+        assert current.chosen_at is not None
+        return AlreadyDecided(
+            f"The decision to {current.choice} was made at {current.chosen_at.isoformat()}.",
+            agreement_version=current.agreement_version,
+            decision=str(current.choice),
+            decided_at=current.chosen_at.isoformat(),
+        )

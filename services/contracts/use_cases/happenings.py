@@ -1,0 +1,230 @@
+"""Tell what happened to a contract: the fact for the others, the decision with its clause, the timers to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.contracts.db import agreements, contracts
+from services.contracts.domain.agreement import Parameters
+from services.contracts.domain.contract import Contract
+from services.contracts.domain.happening import (
+    ChoiceKept,
+    EndReason,
+    Expired,
+    Happening,
+    Held,
+    PaidTooLate,
+    PaymentRejected,
+    PaymentUnneeded,
+    PeriodBegan,
+    Registered,
+    RenewalRequested,
+    Renewed,
+    WindowOpened,
+)
+from services.contracts.domain.period import Choice, ServicePeriod
+from shared.events import contracts as facts
+from shared.events.envelope import Amount
+from shared.kit import audit_trail, decisions
+from shared.kit.db import Transaction
+from shared.kit.schedule import set_timer
+
+WINDOW_OPENS = "contract.window-opens"
+PERIOD_ENDS = "contract.period-ends"
+
+
+async def let_time_pass(tx: Transaction, contract_id: UUID) -> None:
+    """Whatever was due by now and has not happened yet happens once, whoever asks and however late."""
+    contract = await contracts.get_for_update(tx, contract_id, only_customer=None)
+    await settle(tx, contract, contract.catch_up(tx.now))
+
+
+async def settle(tx: Transaction, contract: Contract, happened: Iterable[Happening]) -> None:
+    """Store the contract and tell what happened, in its order."""
+    told = list(happened)
+    if not told:
+        return
+    await contracts.save(tx, contract)
+    for happening in told:
+        await _tell(tx, contract, happening)
+
+
+async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> None:
+    match happening:
+        case Registered(period, payment):
+            tx.publish(_service_registered(contract, period, payment.id))
+            shown = {"payment_id": str(payment.id), "starts_at": _text(period.starts_at)}
+            await _decide(tx, contract, period, "service.register", "registered", "3.2", **shown)
+            await _set_timers(tx, contract, period)
+        case WindowOpened(period, standing):
+            tx.publish(_service_expiring(contract, period, standing))
+        case ChoiceKept(period, choice, standing, replaced):
+            await _tell_choice(tx, contract, period, choice, standing=standing, replaced=replaced)
+        case RenewalRequested(period):
+            tx.publish(_renewal_requested(tx, contract, period))
+        case Renewed(period, payment):
+            tx.publish(_service_renewed(contract, period, payment.id))
+            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
+            await _decide(tx, contract, period, "service.renew", "renewed", "3.3", **shown)
+        case PeriodBegan(period):
+            await _set_timers(tx, contract, period)
+        case Held(period, payment):
+            tx.publish(_service_held(contract, period, payment.id))
+            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
+            await _decide(tx, contract, period, "service.hold", "held", "3.3", **shown)
+        case Expired(period, ended_at, reason):
+            tx.publish(_service_expired(contract, period, ended_at, reason))
+            clause = "3.3" if reason is EndReason.STOPPED_BY_CUSTOMER else "3.4"
+            shown = {"reason": reason.value, "ended_at": _text(ended_at)}
+            await _decide(tx, contract, period, "service.expire", "expired", clause, **shown)
+        case PaymentRejected(payment):
+            shown = {"payment_id": str(payment.id)}
+            await _decide(tx, contract, None, "contract.payment", "rejected", "3.2", **shown)
+        case PaidTooLate(payment, ended_at, servers_taken):
+            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
+            late = {"ended_at": _text(ended_at), "servers_in_another_contract": servers_taken}
+            await _decide(tx, contract, None, "service.renew", "refused", "3.4", **shown, **late)
+        case PaymentUnneeded(payment, status):
+            audit_trail.record(
+                tx, contract.customer_id, "ignore-payment", contract.id, payment_id=str(payment.id), status=status
+            )
+
+
+async def _tell_choice(
+    tx: Transaction,
+    contract: Contract,
+    period: ServicePeriod,
+    choice: Choice,
+    *,
+    standing: bool,
+    replaced: Choice | None,
+) -> None:
+    if choice is Choice.STOP:
+        tx.publish(_stop_requested(tx, contract, period))
+    shown = {"standing": standing, "replaced": replaced and replaced.value, "window": _window(period)}
+    await _decide(tx, contract, period, f"contract.{choice}", "accepted", "3.3", **shown)
+    audit_trail.record(tx, contract.customer_id, f"{choice}-contract", contract.id, standing=standing)
+
+
+async def _set_timers(tx: Transaction, contract: Contract, period: ServicePeriod) -> None:
+    await set_timer(tx, WINDOW_OPENS, contract.id, period.window.opens_at)
+    await set_timer(tx, PERIOD_ENDS, contract.id, period.ends_at)
+
+
+async def _decide(
+    tx: Transaction,
+    contract: Contract,
+    period: ServicePeriod | None,
+    kind: str,
+    verdict: str,
+    clause: str,
+    **shown: Any,
+) -> None:
+    await decisions.decide(
+        tx,
+        kind=kind,
+        subject_id=contract.id,
+        customer_id=contract.customer_id,
+        verdict=verdict,
+        clause=clause,
+        agreement_version=period.agreement_version if period else contract.agreement_version,
+        facts={"period_index": period.index, **shown} if period else shown,
+    )
+
+
+def _service_registered(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceRegistered:
+    parameters = _parameters(period)
+    return facts.ServiceRegistered(
+        **_of(contract, period),
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        zone=contract.zone,
+        server_ids=list(contract.server_ids),
+        payment_id=payment_id,
+        local_backup_every_hours=parameters.local_backup_every_hours,
+        restore_target_hours=parameters.restore_target_hours,
+        retention_days=parameters.retention_days,
+    )
+
+
+def _service_expiring(contract: Contract, period: ServicePeriod, standing: Choice | None) -> facts.ServiceExpiring:
+    return facts.ServiceExpiring(
+        **_of(contract, period),
+        window_opens_at=period.window.opens_at,
+        ends_at=period.ends_at,
+        zone=contract.zone,
+        standing_decision=standing.value if standing else None,
+    )
+
+
+def _renewal_requested(tx: Transaction, contract: Contract, period: ServicePeriod) -> facts.RenewalRequested:
+    return facts.RenewalRequested(
+        **_of(contract, period),
+        plan_code=period.plan.code,
+        plan_version=period.plan.version,
+        term_months=period.plan.term_months,
+        fee=Amount.of(period.plan.fee),
+        mailing_fee=Amount.of(_parameters(period).mailing_fee(period.plan.fee.currency)),
+        paper_bill=contract.paper_bill,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        requested_at=tx.now,
+    )
+
+
+def _stop_requested(tx: Transaction, contract: Contract, period: ServicePeriod) -> facts.StopRequested:
+    return facts.StopRequested(**_of(contract, period), ends_at=period.ends_at, requested_at=tx.now)
+
+
+def _service_renewed(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceRenewed:
+    parameters = _parameters(period)
+    return facts.ServiceRenewed(
+        **_of(contract, period),
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        zone=contract.zone,
+        payment_id=payment_id,
+        local_backup_every_hours=parameters.local_backup_every_hours,
+        restore_target_hours=parameters.restore_target_hours,
+        retention_days=parameters.retention_days,
+    )
+
+
+def _service_held(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceHeld:
+    return facts.ServiceHeld(**_of(contract, period), ends_at=period.ends_at, payment_id=payment_id)
+
+
+def _service_expired(
+    contract: Contract, period: ServicePeriod, ended_at: datetime, reason: EndReason
+) -> facts.ServiceExpired:
+    return facts.ServiceExpired(
+        **_of(contract, period),
+        ended_at=ended_at,
+        reason=reason.value,
+        server_ids=list(contract.server_ids),
+        retention_days=_parameters(period).retention_days,
+    )
+
+
+def _of(contract: Contract, period: ServicePeriod) -> dict[str, Any]:
+    return {
+        "customer_id": contract.customer_id,
+        "contract_id": contract.id,
+        "agreement_version": period.agreement_version,
+        "period_index": period.index,
+    }
+
+
+def _parameters(period: ServicePeriod) -> Parameters:
+    return agreements.published().version(period.agreement_version).parameters
+
+
+def _window(period: ServicePeriod) -> list[str]:
+    return [_text(period.window.opens_at), _text(period.window.closes_at)]
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat()

@@ -1,0 +1,1 @@
+"""The rules of contracts, without a database."""

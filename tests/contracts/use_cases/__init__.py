@@ -1,0 +1,1 @@
+"""Stories of contracts over HTTP and events, on SQLite and PostgreSQL."""

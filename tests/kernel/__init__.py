@@ -1,0 +1,1 @@
+"""The exact words of the business."""
