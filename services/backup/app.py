@@ -1,0 +1,51 @@
+"""The backup service's runtime and HTTP application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.backup import gateways as real_gateways
+from services.backup.api import files, protections, restores, runs
+from services.backup.gateways import Gateways
+from services.backup.settings import BackupSettings
+from shared.kit import decisions, runtime
+from shared.kit.app import service_app
+from shared.kit.auth import Authenticator
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings
+
+NAME = "backup"
+DESCRIPTION = "Keeps restorable copies of the servers of registered services (clause 2.2)."
+
+
+def open_runtime(
+    common: CommonSettings,
+    *,
+    log: EventLog | None = None,
+    authenticator: Authenticator | None = None,
+    settings: BackupSettings | None = None,
+    gateways: Gateways | None = None,
+) -> Runtime:
+    """The service's database and third parties; `gateways` only to put others in their place."""
+    own = settings or BackupSettings()
+    return runtime.open_runtime(
+        NAME,
+        own,
+        common,
+        migrations=Path(__file__).parent / "migrations",
+        gateways=gateways or real_gateways.build(own, common),
+        log=log,
+        authenticator=authenticator,
+    )
+
+
+def create_app(opened: Runtime) -> FastAPI:
+    return service_app(
+        opened,
+        title=NAME,
+        description=DESCRIPTION,
+        routers=[files.router, protections.router, runs.router, restores.router, decisions.router()],
+    )

@@ -1,0 +1,1 @@
+"""Tables, and rows to domain objects and back."""

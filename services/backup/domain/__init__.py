@@ -1,0 +1,1 @@
+"""What the backup service decides, as plain Python."""

@@ -1,0 +1,69 @@
+"""What the contracts service told about one service: which servers it covers, how, and whether it still runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Parameters of the accepted agreement version, for one period."""
+
+    agreement_version: str
+    period_index: int
+    period_ends_at: datetime
+    every_hours: int
+    restore_target_hours: int
+    retention_days: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Coverage:
+    """Facts may come in any order: the highest period wins, and an end counts until something later lifts it."""
+
+    contract_id: UUID
+    customer_id: UUID
+    agreement_version: str
+    server_ids: list[UUID] | None = None
+    terms: Terms | None = None
+    ended_period: int | None = None
+    ended_at: datetime | None = None
+    retention_days: int | None = None
+    version: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.ended_at is None
+
+    @property
+    def is_complete(self) -> bool:
+        """Enough is known to protect: the servers and the terms."""
+        return self.server_ids is not None and self.terms is not None
+
+    def register(self, server_ids: list[UUID], terms: Terms) -> None:
+        self.server_ids = list(server_ids)
+        self._take(terms)
+
+    def renew(self, terms: Terms) -> None:
+        self._take(terms)
+        if self.ended_period is not None and terms.period_index > self.ended_period:
+            self._lift_end()
+
+    def hold(self, period_index: int) -> None:
+        """The service goes on past the end of that period."""
+        if self.ended_period is not None and period_index >= self.ended_period:
+            self._lift_end()
+
+    def expire(self, period_index: int, *, ended_at: datetime, retention_days: int) -> None:
+        if self.terms is None or period_index >= self.terms.period_index:
+            self.ended_period, self.ended_at, self.retention_days = period_index, ended_at, retention_days
+
+    def _take(self, terms: Terms) -> None:
+        if self.terms is None or terms.period_index >= self.terms.period_index:
+            self.terms = terms
+            self.agreement_version = terms.agreement_version
+
+    def _lift_end(self) -> None:
+        self.ended_period = self.ended_at = self.retention_days = None

@@ -1,0 +1,167 @@
+"""The protection of one server under one contract: its slots, what it has missed, its end and its data's end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from services.backup.domain.coverage import Terms
+from shared.kernel.errors import Gone, NotFound
+from shared.kernel.lifecycle import Lifecycle
+
+CLAUSE = "2.2"
+ALERT_AFTER = timedelta(hours=1)
+"""A backup this late is an alert."""
+
+
+class ProtectionStatus(StrEnum):
+    ACTIVE = "active"
+    ENDED = "ended"
+    PURGED = "purged"
+
+
+ACTIVE, ENDED, PURGED = ProtectionStatus.ACTIVE, ProtectionStatus.ENDED, ProtectionStatus.PURGED
+
+PROTECTION_LIFECYCLE = Lifecycle(
+    "protection",
+    [
+        ("end", {ACTIVE}, ENDED),
+        ("resume", {ENDED}, ACTIVE),
+        ("purge", {ENDED}, PURGED),
+    ],
+)
+
+
+class NoSuchProtection(NotFound):
+    """There is no such protection, or it is not yours."""
+
+
+class DataNoLongerKept(Gone):
+    """The retention period of this backup is over and its data is deleted."""
+
+    clause = CLAUSE
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One due time, and how many earlier ones passed by without a run."""
+
+    at: datetime
+    passed_by: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Protection:
+    """`next_slot_at` is known while active; `uncovered_since` is the oldest slot since the last success."""
+
+    id: UUID
+    contract_id: UUID
+    server_id: UUID
+    customer_id: UUID
+    terms: Terms
+    started_at: datetime
+    status: ProtectionStatus = ACTIVE
+    next_slot_at: datetime | None = None
+    last_slot_at: datetime | None = None
+    uncovered_since: datetime | None = None
+    missed_slots: int = 0
+    last_success_at: datetime | None = None
+    last_success_slot_at: datetime | None = None
+    last_success_run_id: UUID | None = None
+    ended_at: datetime | None = None
+    retain_until: datetime | None = None
+    data_deleted_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def every(self) -> timedelta:
+        return timedelta(hours=self.terms.every_hours)
+
+    def take_due_slot(self, now: datetime) -> Slot | None:
+        """The slot to back up for now, or None; after a jump it is the latest one, never one per missed slot."""
+        if self.status != ACTIVE or self.next_slot_at is None or self.next_slot_at > now:
+            return None
+        passed_by = (now - self.next_slot_at) // self.every
+        slot = Slot(self.next_slot_at + passed_by * self.every, passed_by)
+        self.uncovered_since = self.uncovered_since or self.next_slot_at
+        self.missed_slots += passed_by
+        self.last_slot_at, self.next_slot_at = slot.at, slot.at + self.every
+        return slot
+
+    def record_success(self, run_id: UUID, *, slot_at: datetime, now: datetime) -> None:
+        """The slot is covered; an older one that succeeds late covers nothing that came after it."""
+        if self.last_success_slot_at is not None and self.last_success_slot_at > slot_at:
+            return
+        self.last_success_at, self.last_success_slot_at, self.last_success_run_id = now, slot_at, run_id
+        if self.last_slot_at is None or slot_at >= self.last_slot_at:
+            self.uncovered_since = None
+        else:
+            self.uncovered_since = max(slot_at + self.every, self.uncovered_since or slot_at)
+
+    @property
+    def alert_at(self) -> datetime | None:
+        """When the missing backup becomes an alert, unless one succeeds before."""
+        since = self.uncovered_since or self.next_slot_at
+        return since + ALERT_AFTER if self.status == ACTIVE and since is not None else None
+
+    def is_overdue(self, now: datetime) -> bool:
+        return self.alert_at is not None and self.alert_at <= now
+
+    def change_terms(self, terms: Terms) -> bool:
+        """Take new terms; a shorter interval brings the next slot forward. True if anything changed."""
+        if terms == self.terms:
+            return False
+        self.terms = terms
+        if self.next_slot_at is not None and self.last_slot_at is not None:
+            self.next_slot_at = min(self.next_slot_at, self.last_slot_at + self.every)
+        return True
+
+    def end(self, *, ended_at: datetime, retention_days: int) -> None:
+        """No new runs; the data stays for `retention_days` after `ended_at`."""
+        self.status = PROTECTION_LIFECYCLE.after("end", self.status)
+        self.ended_at = ended_at
+        self.retain_until = ended_at + timedelta(days=retention_days)
+        self.terms = replace(self.terms, retention_days=retention_days)
+        self.next_slot_at = self.uncovered_since = None
+
+    def resume(self, now: datetime) -> None:
+        """The service was reinstated: back up at once."""
+        self.status = PROTECTION_LIFECYCLE.after("resume", self.status)
+        self.ended_at = self.retain_until = None
+        self.next_slot_at = now
+
+    def may_be_purged(self, now: datetime) -> bool:
+        return self.status == ENDED and self.retain_until is not None and self.retain_until <= now
+
+    def purge(self) -> None:
+        """The retention period is over: nothing can be restored any more."""
+        self.status = PROTECTION_LIFECYCLE.after("purge", self.status)
+
+    def record_deletion(self, now: datetime) -> bool:
+        """The data is gone; False when that was recorded before."""
+        if self.status != PURGED or self.data_deleted_at is not None:
+            return False
+        self.data_deleted_at = now
+        return True
+
+    def require_data(self) -> None:
+        """Raises DataNoLongerKept once the retention period is over."""
+        if self.status == PURGED:
+            raise DataNoLongerKept(agreement_version=self.terms.agreement_version)
+
+
+def start_protection(
+    protection_id: UUID, *, contract_id: UUID, server_id: UUID, customer_id: UUID, terms: Terms, now: datetime
+) -> Protection:
+    """A protection whose first slot is now."""
+    return Protection(
+        id=protection_id,
+        contract_id=contract_id,
+        server_id=server_id,
+        customer_id=customer_id,
+        terms=terms,
+        started_at=now,
+        next_slot_at=now,
+    )

@@ -1,0 +1,33 @@
+"""The backup program, its keys and the folders it reads and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.backup.gateways.files import FileStore
+from services.backup.gateways.keys import RepositoryKeys
+from services.backup.gateways.restic import Restic, ResticClient
+from services.backup.settings import BackupSettings
+from shared.kit.settings import CommonSettings
+
+__all__ = ["FileStore", "Gateways", "build"]
+
+
+@dataclass(frozen=True)
+class Gateways:
+    files: FileStore
+    restic: Restic
+
+
+def build(settings: BackupSettings, common: CommonSettings) -> Gateways:
+    """The real ones."""
+    data_dir = common.data_dir.absolute()
+    base = settings.repositories.get_secret_value() if settings.repositories else str(data_dir / "repositories")
+    restic = ResticClient(
+        settings.restic,
+        base=base,
+        keys=RepositoryKeys(settings.key_file or data_dir / "keys" / "backup.key"),
+        state=data_dir / "restic",
+        backup_seconds=settings.restic_timeout_minutes * 60,
+    )
+    return Gateways(FileStore(data_dir), restic)

@@ -1,0 +1,479 @@
+"""restic, the program that makes, keeps and restores the backups: what we ask of it, and the real client."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from services.backup.domain.source_path import PARTIAL_PREFIX
+from services.backup.gateways.keys import KeyMissing, RepositoryKeys
+from shared.kernel.ids import new_id
+
+SHORT_SECONDS = 600
+CHUNK = 65_536
+LONGEST_LINE = 16_777_216
+ERROR_BYTES = 2_000
+MOST_LISTED = 1_000
+_NO_REPOSITORY = 10  # restic 0.17 and later; earlier versions say it in words only
+_INCOMPLETE = 3
+
+
+class ResticMissing(Exception):
+    """The restic program is not on this machine."""
+
+
+class ResticFailed(Exception):
+    """restic ended with an error; the text holds no secret."""
+
+
+class RepositoryBusy(Exception):
+    """Another process is backing up to this repository."""
+
+
+class NotInSnapshot(Exception):
+    """The snapshot has no file at that path."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The repository of one protection, in the folder of its server."""
+
+    server_id: UUID
+    protection_id: UUID
+
+    @property
+    def name(self) -> str:
+        return f"{self.server_id}/{self.protection_id}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    id: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    path: str
+    bytes: int
+
+
+class Restic(Protocol):
+    """Every method raises ResticMissing and ResticFailed."""
+
+    async def find(self, repository: Repository, tag: str) -> Snapshot | None:
+        """The snapshot that has the tag; None also when there is no repository yet."""
+        ...
+
+    async def back_up(self, repository: Repository, folder: Path, *, tag: str, at: datetime) -> Snapshot:
+        """A complete snapshot of `folder` under `tag`: the one that is there, or a new one; raises RepositoryBusy."""
+        ...
+
+    async def forget(self, repository: Repository, snapshot_id: str) -> None:
+        """Take a snapshot that did not prove itself out of sight."""
+        ...
+
+    async def hash_of(self, repository: Repository, snapshot_id: str, path: str) -> str:
+        """SHA-256 of a file read back from the snapshot; raises NotInSnapshot."""
+        ...
+
+    async def restore(self, repository: Repository, snapshot_id: str, path: str, to: Path) -> tuple[str, int]:
+        """Put a file of the snapshot at `to`, all at once; returns SHA-256 and bytes; raises NotInSnapshot."""
+        ...
+
+    async def files(self, repository: Repository, snapshot_id: str) -> list[SnapshotFile]:
+        """The snapshot's first MOST_LISTED files."""
+        ...
+
+    async def delete(self, repository: Repository) -> None:
+        """Delete the repository; no error when it is gone already; raises RepositoryBusy."""
+        ...
+
+
+class ResticClient:
+    """Runs the program. Secrets go through the environment; what it says is bounded and scrubbed."""
+
+    def __init__(
+        self, program: str, *, base: str, keys: RepositoryKeys, state: Path, backup_seconds: float = 6 * 3600
+    ) -> None:
+        """`base`: a folder, or a restic URL prefix; `state`: folder for locks and the cache."""
+        self._program = program
+        self._base = base.rstrip("/")
+        self._keys = keys
+        self._state = state
+        self._backup_seconds = backup_seconds
+        self._version: tuple[str, tuple[int, int]] | None = None
+
+    async def find(self, repository: Repository, tag: str) -> Snapshot | None:
+        if self._is_local and not (self._path(repository) / "config").exists():
+            self._executable()
+            return None
+        async with self._session(repository) as session:
+            return await self._found(session, tag)
+
+    async def back_up(self, repository: Repository, folder: Path, *, tag: str, at: datetime) -> Snapshot:
+        with self._locked(repository) as lock:
+            fresh = await self._make_repository(repository)
+            async with self._session(repository, lock) as session:
+                if not fresh:
+                    await session.unlock()
+                    if (found := await self._found(session, tag)) is not None:
+                        return found
+                return await self._new_snapshot(session, folder, tag=tag, host=str(repository.server_id), at=at)
+
+    async def forget(self, repository: Repository, snapshot_id: str) -> None:
+        async with self._session(repository) as session:
+            await session.unlock()
+            await session.run("forget", snapshot_id)
+
+    async def hash_of(self, repository: Repository, snapshot_id: str, path: str) -> str:
+        digest = hashlib.sha256()
+        async with self._session(repository) as session:
+            await session.run("dump", snapshot_id, f"/{path}", sink=digest.update, seconds=self._backup_seconds)
+        return digest.hexdigest()
+
+    async def restore(self, repository: Repository, snapshot_id: str, path: str, to: Path) -> tuple[str, int]:
+        async with self._session(repository) as session:
+            # Of a folder `dump` makes an archive: ask first what stands there.
+            nodes: list[dict[str, Any]] = []
+            await session.run("ls", snapshot_id, f"/{path}", "--json", sink=_lines(nodes.append))
+            if not any(node.get("path") == f"/{path}" and node.get("type") == "file" for node in nodes):
+                raise NotInSnapshot(path)
+            partial = to.with_name(f"{PARTIAL_PREFIX}{new_id()}")
+            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                await session.run("dump", snapshot_id, f"/{path}", into=descriptor, seconds=self._backup_seconds)
+                outcome = await asyncio.to_thread(_settle, descriptor)
+                partial.rename(to)
+            finally:
+                os.close(descriptor)
+                partial.unlink(missing_ok=True)
+        return outcome
+
+    async def files(self, repository: Repository, snapshot_id: str) -> list[SnapshotFile]:
+        found: list[SnapshotFile] = []
+
+        def take(node: dict[str, Any]) -> None:
+            if node.get("type") == "file" and len(found) < MOST_LISTED:
+                found.append(SnapshotFile(str(node["path"]).lstrip("/"), int(node.get("size", 0))))
+
+        async with self._session(repository) as session:
+            await session.run("ls", snapshot_id, "--json", sink=_lines(take))
+        return found
+
+    async def delete(self, repository: Repository) -> None:
+        with self._locked(repository):
+            if self._is_local:
+                await asyncio.to_thread(self._delete_folder, self._path(repository))
+            else:
+                await self._forget_everything(repository)
+
+    async def _forget_everything(self, repository: Repository) -> None:
+        async with self._session(repository) as session:
+            snapshots = await session.snapshots()
+            if snapshots:
+                await session.unlock()
+                ids = [str(snapshot["id"]) for snapshot in snapshots]
+                await session.run("forget", *ids, "--prune", seconds=self._backup_seconds)
+
+    async def version(self) -> tuple[int, int]:
+        """Major and minor of the program; raises ResticMissing, ResticFailed."""
+        program = self._executable()
+        if self._version is None or self._version[0] != program:
+            process = await asyncio.create_subprocess_exec(
+                program, "version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            )
+            try:
+                answer, _ = await asyncio.wait_for(process.communicate(), 20)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                raise
+            match = re.match(rb"restic (\d+)\.(\d+)", answer)
+            if match is None:
+                raise ResticFailed("the program does not say its version")
+            self._version = program, (int(match[1]), int(match[2]))
+        return self._version[1]
+
+    async def _found(self, session: _Session, tag: str) -> Snapshot | None:
+        snapshots = await session.snapshots("--tag", tag)
+        if not snapshots:
+            return None
+        return await self._counted(session, str(snapshots[-1]["id"]))
+
+    async def _counted(self, session: _Session, snapshot_id: str) -> Snapshot:
+        files = size = 0
+
+        def count(node: dict[str, Any]) -> None:
+            nonlocal files, size
+            if node.get("type") == "file":
+                files, size = files + 1, size + int(node.get("size", 0))
+
+        await session.run("ls", snapshot_id, "--json", sink=_lines(count))
+        return Snapshot(snapshot_id, files, size)
+
+    async def _new_snapshot(self, session: _Session, folder: Path, *, tag: str, host: str, at: datetime) -> Snapshot:
+        summary: dict[str, Any] = {}
+
+        def take(message: dict[str, Any]) -> None:
+            if message.get("message_type") == "summary":
+                summary.update(message)
+
+        code = await session.run(
+            *("backup", ".", "--json", "--tag", tag, "--host", host),
+            *("--time", at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), "--exclude", f"{PARTIAL_PREFIX}*"),
+            folder=folder,
+            sink=_lines(take),
+            seconds=self._backup_seconds,
+            accept={0, _INCOMPLETE},
+        )
+        if code == _INCOMPLETE:
+            for snapshot in await session.snapshots("--tag", tag):
+                await session.run("forget", str(snapshot["id"]))
+            raise ResticFailed("some files could not be read")
+        try:
+            return Snapshot(
+                str(summary["snapshot_id"]),
+                int(summary["total_files_processed"]),
+                int(summary["total_bytes_processed"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise ResticFailed("the program gave no summary") from error
+
+    async def _make_repository(self, repository: Repository) -> bool:
+        """True when it is new. A local one appears whole, by a rename, so that a kill leaves no half repository."""
+        self._executable()
+        if not self._is_local:
+            return await self._make_remote(repository)
+        path = self._path(repository)
+        if (path / "config").exists():
+            return False
+        # A lost key is never replaced where there still is something to read with it.
+        make_key = not await asyncio.to_thread(self._has_any)
+        fresh = path.with_name(f".new-{path.name}")
+        await asyncio.to_thread(shutil.rmtree, fresh, True)
+        fresh.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            async with self._session(repository, location=str(fresh), make_key=make_key) as session:
+                await session.run("init")
+            with suppress(OSError):  # somebody else was first
+                fresh.rename(path)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, fresh, True)
+        return True
+
+    async def _make_remote(self, repository: Repository) -> bool:
+        async with self._session(repository, make_key=True) as session:
+            if await session.run("cat", "config", accept={0, 1, _NO_REPOSITORY}) == 0:
+                return False
+            try:
+                await session.run("init")
+            except ResticFailed:
+                await session.run("cat", "config")  # somebody else was first, or the error stands
+                return False
+            return True
+
+    def _has_any(self) -> bool:
+        return any(Path(self._base).glob("*/*/config"))
+
+    def _delete_folder(self, path: Path) -> None:
+        """Out of the way in one step, so that a kill leaves nothing that looks like a repository."""
+        doomed = path.with_name(f".deleted-{path.name}")
+        with suppress(FileNotFoundError):
+            path.rename(doomed)
+        if doomed.exists():
+            shutil.rmtree(doomed)
+
+    @property
+    def _is_local(self) -> bool:
+        return not re.match(r"[a-z0-9]+:", self._base)
+
+    def _path(self, repository: Repository) -> Path:
+        return Path(self._base) / repository.name
+
+    def _executable(self) -> str:
+        program = shutil.which(self._program)
+        if program is None:
+            raise ResticMissing("restic is not installed")
+        return program
+
+    @contextmanager
+    def _locked(self, repository: Repository) -> Iterator[int]:
+        """A file lock that the program inherits: while an orphan of a killed worker still runs, nobody else starts."""
+        folder = self._state / "locks"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{repository.protection_id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RepositoryBusy("a backup to this repository is still running") from None
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @asynccontextmanager
+    async def _session(
+        self, repository: Repository, lock: int | None = None, *, location: str | None = None, make_key: bool = False
+    ) -> AsyncIterator[_Session]:
+        program, version = self._executable(), await self.version()
+        try:
+            password = self._keys.password_of(repository.name, make=make_key)
+        except KeyMissing as error:
+            raise ResticFailed(str(error)) from error
+        where = location or f"{self._base}/{repository.name}"
+        options = ["--retry-lock", "1m"] if version >= (0, 16) else []
+        environment = _clean_environment() | {
+            "RESTIC_PASSWORD": password,
+            "RESTIC_REPOSITORY": where,
+            "RESTIC_CACHE_DIR": str(self._state / "cache"),
+            "TZ": "UTC",
+        }
+        if self._is_local:
+            options.append("--no-cache")
+        yield _Session(program, options, environment, lock, Path(where) if self._is_local else None)
+
+
+@dataclass
+class _Session:
+    """The program with one repository's settings."""
+
+    program: str
+    options: list[str]
+    environment: dict[str, str]
+    lock: int | None
+    local: Path | None
+
+    async def snapshots(self, *filters: str) -> list[dict[str, Any]]:
+        """Oldest first; none when there is no repository."""
+        found: list[dict[str, Any]] = []
+        try:
+            await self.run("snapshots", "--json", *filters, sink=_lines(found.append))
+        except _NoRepository:
+            return []
+        return sorted(found, key=lambda snapshot: str(snapshot["time"]))
+
+    async def unlock(self) -> None:
+        """Remove locks that a killed process left; restic itself tells them from living ones."""
+        if self.local is None or any((self.local / "locks").glob("*")):
+            await self.run("unlock")
+
+    async def run(
+        self,
+        *arguments: str,
+        folder: Path | None = None,
+        sink: Callable[[bytes], object] | None = None,
+        into: int | None = None,
+        seconds: float = SHORT_SECONDS,
+        accept: set[int] | None = None,
+    ) -> int:
+        """The exit code if it is accepted (0); raises ResticFailed. Killed with its children on cancellation."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self.program,
+                *arguments,
+                *self.options,
+                cwd=folder,
+                env=self.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if into is None else into,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=() if self.lock is None else (self.lock,),
+            )
+        except OSError as error:
+            raise ResticFailed(f"{arguments[0]}: {type(error).__name__}") from error
+        try:
+            async with asyncio.timeout(seconds):
+                _, complaint = await asyncio.gather(_drain(process.stdout, sink), _tail(process.stderr))
+                code = await process.wait()
+        except TimeoutError:
+            raise ResticFailed(f"{arguments[0]} took longer than {seconds:.0f} s") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if code not in (accept or {0}):
+            raise self._error(arguments[0], code, complaint)
+        return code
+
+    def _error(self, verb: str, code: int, complaint: str) -> Exception:
+        if verb == "dump" and "not found in snapshot" in complaint:
+            return NotInSnapshot(verb)
+        kind = (
+            _NoRepository
+            if code == _NO_REPOSITORY or "Is there a repository at the following location" in complaint
+            else ResticFailed
+        )
+        for secret in (self.environment["RESTIC_PASSWORD"], self.environment["RESTIC_REPOSITORY"]):
+            complaint = complaint.replace(secret, "…")
+        complaint = re.sub(r"//[^/@\s]*@", "//…@", complaint)
+        return kind(f"{verb} ended with {code}: {complaint.strip()[-300:]}")
+
+
+class _NoRepository(ResticFailed):
+    """There is no repository at that place."""
+
+
+def _settle(descriptor: int) -> tuple[str, int]:
+    """Make the file durable; its SHA-256 and size."""
+    os.fsync(descriptor)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with open(descriptor, "rb", closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours without our own secrets; credentials of storage providers pass through to the program."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAINSTAY_") and (not name.startswith("RESTIC_") or name.startswith("RESTIC_REST_"))
+    }
+
+
+async def _drain(stream: asyncio.StreamReader | None, sink: Callable[[bytes], object] | None) -> None:
+    while stream is not None and (chunk := await stream.read(CHUNK)):
+        if sink is not None:
+            sink(chunk)
+
+
+async def _tail(stream: asyncio.StreamReader | None) -> str:
+    assert stream is not None
+    kept = b""
+    while chunk := await stream.read(CHUNK):
+        kept = (kept + chunk)[-ERROR_BYTES:]
+    return kept.decode(errors="replace")
+
+
+def _lines(take: Callable[[dict[str, Any]], object]) -> Callable[[bytes], None]:
+    """Hands on each JSON object of a stream of lines, or of the one list; what is no JSON is dropped."""
+    rest = b""
+
+    def feed(chunk: bytes) -> None:
+        nonlocal rest
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            rest = b""
+        for line in lines:
+            with suppress(ValueError):
+                parsed = json.loads(line)
+                for item in parsed if isinstance(parsed, list) else [parsed]:
+                    take(item)
+
+    return feed

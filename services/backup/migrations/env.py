@@ -1,0 +1,5 @@
+"""Alembic's environment."""
+
+from shared.kit.migrations import run_environment
+
+run_environment()

@@ -1,0 +1,23 @@
+"""What an operator may set for the backup service: `MAINSTAY_BACKUP_…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from shared.kit.settings import ServiceSettings
+
+
+class BackupSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="MAINSTAY_BACKUP_", extra="ignore", frozen=True)
+
+    restic: str = Field("restic", description="the restic program: a name on PATH, or its path")
+    repositories: SecretStr | None = Field(
+        None, description="folder, or restic URL prefix (rest:https://host/path), default <data_dir>/repositories"
+    )
+    key_file: Path | None = Field(
+        None, description="32 random bytes that every repository password derives from; default in the data folder"
+    )
+    restic_timeout_minutes: int = Field(360, ge=1, le=10_080, description="a backup that takes longer is killed")

@@ -1,0 +1,1 @@
+"""One function per story: load, ask the domain, announce, return."""
