@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.kernel.errors import Unavailable
 from shared.kit import problems, telemetry, virtual_clock
-from shared.kit.routing import LARGEST_JSON_BODY, HouseRouter
+from shared.kit.routing import HouseRouter
 from shared.kit.runtime import Runtime
 
 VERSION = "0.1.0"
@@ -32,7 +32,6 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
         title=f"Mainstay {title}",
         description=description,
         version=VERSION,
-        max_body_size=LARGEST_JSON_BODY,
         docs_url="/docs",
         redoc_url=None,
         servers=[{"url": f"/{runtime.name}"}],

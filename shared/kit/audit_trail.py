@@ -25,6 +25,7 @@ from prometheus_client import Counter
 
 from shared.kernel.errors import Unavailable
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
+from shared.kit.key_files import content_of
 from shared.kit.tables import audit_heads, audit_rows
 
 GENESIS = "0" * 64
@@ -185,18 +186,13 @@ class Sealer:
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
     """The Ed25519 key in `path`, made on first use with mode 0600."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pem = Ed25519PrivateKey.generate().private_bytes(
+
+    def make() -> bytes:
+        return Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        fresh = path.with_name(f"{path.name}.{id(pem)}")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(pem)
-        with suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+
+    key = serialization.load_pem_private_key(content_of(path, make), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{path.name} is not an Ed25519 key")
     return key

@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
 
 from shared.kernel.errors import Forbidden, Unauthenticated, Unavailable
+from shared.kit.key_files import content_of
 
 REMEMBER_SECONDS = 60
 REMEMBER_AT_MOST = 10_000
@@ -236,11 +237,8 @@ class DevelopmentIssuer:
 
 
 def _key_at(path: Path) -> OKPKey:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def make() -> bytes:
         fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
-        temporary = path.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(fresh.as_dict(private=True)))
-        temporary.rename(path)
-    return OKPKey.import_key(json.loads(path.read_text()), {"use": "sig", "alg": "Ed25519"})
+        return json.dumps(fresh.as_dict(private=True)).encode()
+
+    return OKPKey.import_key(json.loads(content_of(path, make)), {"use": "sig", "alg": "Ed25519"})

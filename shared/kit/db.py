@@ -100,9 +100,10 @@ class Reader:
     async def execute(self, statement: Statement, parameters: Any = None) -> CursorResult[Any]:
         """Run one statement; `parameters` as in SQLAlchemy (a list runs it once per element)."""
         self.database.statements += 1
-        if isinstance(self._connection, AsyncConnection):
-            return await self._connection.execute(statement, parameters)
-        return self._connection.execute(statement, parameters)
+        with _translated():
+            if isinstance(self._connection, AsyncConnection):
+                return await self._connection.execute(statement, parameters)
+            return self._connection.execute(statement, parameters)
 
     async def rows(self, statement: Statement, parameters: Any = None) -> Rows:
         return (await self.execute(statement, parameters)).all()
@@ -195,6 +196,7 @@ class Database:
                 parsed.set(drivername="postgresql+asyncpg"),
                 pool_size=pool_size,
                 max_overflow=0,
+                hide_parameters=True,  # a failing statement's values may be personal data; errors are logged
                 pool_timeout=POOL_CHECKOUT_SECONDS,
                 pool_pre_ping=False,
                 pool_recycle=1800,
@@ -220,6 +222,7 @@ class Database:
         self._engine = sa.create_engine(
             f"sqlite:///{path}",
             poolclass=sa.pool.NullPool,
+            hide_parameters=True,
             connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 0},
         )
         sa.event.listen(self._engine, "connect", _prepare_sqlite)
@@ -232,8 +235,9 @@ class Database:
         """The database's own clock, which rules leases whatever the replica's clock says."""
         if self._async_engine is None:
             return datetime.now(UTC)
-        async with _translated(), self._autocommit.connect() as connection:
-            value: datetime = (await connection.execute(sa.text("SELECT clock_timestamp()"))).scalar_one()
+        async with self._connected(self._autocommit) as connection:
+            with _translated():
+                value: datetime = (await connection.execute(sa.text("SELECT clock_timestamp()"))).scalar_one()
             return value.astimezone(UTC)
 
     async def correct_clock(self) -> None:
@@ -250,10 +254,9 @@ class Database:
         if self._async_engine is None:
             reader = Reader(self, self.clock.now(), self._reader)
             await self._set_now(reader)
-            with _translated_sync():
-                yield reader
+            yield reader
             return
-        async with _translated(), self._autocommit.connect() as connection:
+        async with self._connected(self._autocommit) as connection:
             reader = Reader(self, self.clock.now(), connection)
             await self._set_now(reader)
             yield reader
@@ -266,26 +269,40 @@ class Database:
             async with self._sqlite_transaction() as tx:
                 yield tx
         else:
-            async with _translated(), self._async_engine.begin() as connection:
+            async with self._connected(self._async_engine) as connection:
                 tx = Transaction(self, self.clock.now(), connection)
                 await self._set_now(tx)
                 yield tx
                 await self._before_commit(tx)
+                with _translated():
+                    await connection.commit()
         self._committed(tx)
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A pooled connection, rolled back at the end; what goes wrong in between is the caller's own trouble."""
+        with _translated():
+            connection = await engine.connect()
+        try:
+            yield connection
+        finally:
+            with _translated():
+                # Shielded: also a caller who is cancelled gives its connection back.
+                await asyncio.shield(asyncio.ensure_future(connection.close()))
 
     @asynccontextmanager
     async def _sqlite_transaction(self) -> AsyncIterator[Transaction]:
         async with self._write_lock:
-            with _translated_sync():
+            try:
                 await self._begin_immediate()
-                try:
-                    tx = Transaction(self, self.clock.now(), self._writer)
-                    await self._set_now(tx)
-                    yield tx
-                    await self._before_commit(tx)
-                except BaseException:
-                    self._writer.rollback()
-                    raise
+                tx = Transaction(self, self.clock.now(), self._writer)
+                await self._set_now(tx)
+                yield tx
+                await self._before_commit(tx)
+            except BaseException:
+                self._writer.rollback()
+                raise
+            with _translated():
                 await self._in_thread(self._commit_sqlite)
 
     async def _begin_immediate(self) -> None:
@@ -293,9 +310,10 @@ class Database:
             self._writer.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as error:
             self._writer.rollback()
-            if "locked" not in str(error.orig):
-                raise
-            await self._in_thread(self._begin_patiently)
+            with _translated():
+                if "locked" not in str(error.orig):
+                    raise
+                await self._in_thread(self._begin_patiently)
 
     def _begin_patiently(self) -> None:
         """Another process writes this file: wait for it, off the event loop."""
@@ -312,17 +330,23 @@ class Database:
         try:
             self._writer.commit()
         except BaseException:
+            # SQLAlchemy takes the transaction for ended now; SQLite keeps it open until told.
             self._writer.rollback()
+            self._writer.connection.rollback()
             raise
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         """Run `work` on the writer's thread to its end, even when the caller is cancelled meanwhile."""
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        failure = future.exception()
+        if cancelled or failure:
+            raise cancelled or failure or AssertionError
 
     async def _set_now(self, reader: Reader) -> None:
         if self.now_in is not None:
@@ -343,8 +367,13 @@ class Database:
         """Run `work` with a plain SQLAlchemy connection (migrations, create_all) and commit."""
         if self._engine is not None:
             async with self._write_lock:
-                result = work(self._writer)
-                self._writer.commit()
+                try:
+                    await self._begin_immediate()
+                    result = work(self._writer)
+                except BaseException:
+                    self._writer.rollback()
+                    raise
+                self._commit_sqlite()
                 return result
         assert self._async_engine is not None
         async with self._async_engine.begin() as connection:
@@ -369,8 +398,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA busy_timeout=0")
 
 
-class _translated_sync:
-    """Turn the driver's complaints into refusals the edge can answer."""
+class _translated:
+    """Turn the driver's complaints into refusals the edge can answer; put around database calls only."""
 
     def __enter__(self) -> None:
         return None
@@ -378,14 +407,6 @@ class _translated_sync:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is not None:
             _raise_translated(error)
-
-
-class _translated(_translated_sync):
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.__exit__(kind, error, trace)
 
 
 _LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_not_available, deadlock_detected, serialization_failure
@@ -399,13 +420,35 @@ def _raise_translated(error: BaseException) -> None:
         raise DatabaseAway() from error
     if not isinstance(error, DBAPIError):
         return
+    _forget_values(error)
+    if isinstance(error.orig, sqlite3.Error):
+        _raise_translated_sqlite(error, error.orig)
+        return
     state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
-    if state in _LOCK_STATES or "database is locked" in str(error.orig):
+    if state in _LOCK_STATES:
         raise LockedByAnother() from error
     if (
         error.connection_invalidated
-        or isinstance(error, InterfaceError)
+        or isinstance(error, InterfaceError | OperationalError)
         or (state or "").startswith(_AWAY_CLASSES)
-        or isinstance(error, OperationalError)
     ):
+        raise DatabaseAway() from error
+
+
+def _forget_values(error: DBAPIError) -> None:
+    """Drop PostgreSQL's DETAIL, which repeats the row: errors are logged, and rows hold personal data."""
+    chain: list[Any] = [error, error.orig, getattr(error.orig, "__cause__", None)]
+    for one in chain:
+        if one is not None:
+            one.args = tuple(str(argument).split("\nDETAIL:")[0] for argument in one.args)
+            if getattr(one, "detail", None):
+                one.detail = None
+
+
+def _raise_translated_sqlite(error: DBAPIError, cause: sqlite3.Error) -> None:
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        raise LockedByAnother() from error
+    # SQLITE_ERROR is a statement that is wrong; the other operational errors are the disk's.
+    if isinstance(cause, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
         raise DatabaseAway() from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared.kernel.money import LARGEST_MINOR, Money, exponent_of
 
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, surrogates, line and paragraph separators
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -26,19 +29,24 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
+def _normal(value: Any) -> Any:
+    # Before the length is checked: normalising can make a text three times as long.
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
 def _plain(text: str) -> str:
-    if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in text):
+    if any(unicodedata.category(character) in _UNPRINTABLE or character in _BIDI for character in text):
         raise ValueError("must not hold control or direction-changing characters")
-    return unicodedata.normalize("NFC", text)
+    return text
 
 
 def _plain_lines(text: str) -> str:
     _plain(text.replace("\n", " ").replace("\t", " "))
-    return unicodedata.normalize("NFC", text)
+    return text
 
 
 def _only_text(value: Any) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError("must be an RFC 3339 date and time with an offset")
     return value
 
@@ -68,13 +76,17 @@ def _currency_code(code: str) -> str:
 
 
 Line = Annotated[
-    str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_plain)
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_plain),
+    BeforeValidator(_normal),
 ]
 """One line of text, 1 to 200 characters."""
 Paragraph = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=4000),
     AfterValidator(_plain_lines),
+    BeforeValidator(_normal),
 ]
 """Up to 4,000 characters, line breaks allowed."""
 Code = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]

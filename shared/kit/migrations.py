@@ -54,9 +54,9 @@ async def drift(database: Database, own: sa.MetaData) -> list[Any]:
 
 
 def merged(own: sa.MetaData) -> sa.MetaData:
-    """The service's own tables together with the kit's."""
+    """The service's own tables together with the kit's, of which the bus's are part."""
     whole = sa.MetaData(naming_convention=kit_tables.NAMING)
-    for part in (kit_tables.metadata, bus_tables.metadata, own):
+    for part in (bus_tables.metadata, own):
         for table in part.tables.values():
             if table.name not in whole.tables:
                 table.to_metadata(whole)

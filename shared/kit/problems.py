@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared.kernel import errors
+from shared.kit import telemetry
 
 STATUS: list[tuple[type[errors.Refusal], int]] = [
     (errors.Unauthenticated, 401),
@@ -179,8 +180,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def surprised(request: Request, error: Exception) -> Response:
-        log.error("unexpected fault", path=request.scope.get("route_path"), error=type(error).__name__, exc_info=error)
-        return problem_of(UnexpectedFault(), request, status=500)
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        log.error("unexpected fault", route=route, error=type(error).__name__, exc_info=error)
+        answer = problem_of(UnexpectedFault(), request, status=500)
+        # Starlette answers surprises outside every middleware, so nobody else would add these.
+        answer.headers.update(telemetry.edge_headers(request.scope.get("state", {})))
+        return answer
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

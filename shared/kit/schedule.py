@@ -200,6 +200,7 @@ class TimerRunner:
                     free_jobs -= 1
                 ids.append(row.id)
             if not ids:
+                OLDEST_DUE.labels(self._runtime.name).set(0)
                 return []
             claimed = await tx.rows(
                 sa.update(timers)

@@ -66,9 +66,10 @@ class CommonSettings(BaseSettings):
 
     @property
     def sql_log_url(self) -> str:
-        if self.event_log_url is not None:
-            return self.event_log_url.get_secret_value()
-        return f"sqlite:///{self.data_dir.absolute() / 'events.db'}"
+        """The SQL log's database; raises ValueError where production would meet SQLite."""
+        fallback = f"sqlite:///{self.data_dir.absolute() / 'events.db'}"
+        url = self.event_log_url.get_secret_value() if self.event_log_url is not None else fallback
+        return _fit_for(self, url, "MAINSTAY_EVENT_LOG_URL")
 
 
 class ServiceSettings(BaseSettings):
@@ -82,11 +83,15 @@ class ServiceSettings(BaseSettings):
 
     def database_of(self, service: str, common: CommonSettings) -> str:
         """The database URL; raises ValueError where production would meet SQLite."""
-        if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        if common.mode == "production":
-            raise ValueError(f"MAINSTAY_{service.upper()}_DATABASE_URL: production needs PostgreSQL")
-        return f"sqlite:///{common.data_dir.absolute() / f'{service}.db'}"
+        fallback = f"sqlite:///{common.data_dir.absolute() / f'{service}.db'}"
+        url = self.database_url.get_secret_value() if self.database_url is not None else fallback
+        return _fit_for(common, url, f"MAINSTAY_{service.upper()}_DATABASE_URL")
+
+
+def _fit_for(common: CommonSettings, url: str, variable: str) -> str:
+    if common.mode == "production" and url.startswith("sqlite"):
+        raise ValueError(f"{variable}: production needs PostgreSQL")
+    return url
 
 
 def _reachable(host: str) -> str:

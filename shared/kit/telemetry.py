@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -62,9 +63,27 @@ def configure_logging(common: CommonSettings) -> None:
 
 def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     for name in event:
-        if _SECRET_NAMES.search(name):
-            event[name] = "***"
+        event[name] = _masked(name, event[name])
     return event
+
+
+def _masked(name: str, value: Any) -> Any:
+    if _SECRET_NAMES.search(name):
+        return "***"
+    if isinstance(value, dict):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked("", inner) for inner in value]
+    return value
+
+
+def edge_headers(state: Mapping[str, Any]) -> dict[str, str]:
+    """What every answer carries; `state` is the scope's, which holds the request's ids."""
+    return {
+        "x-request-id": str(state.get("request_id", "")),
+        "x-correlation-id": str(state.get("correlation_id", "")),
+        **SECURITY_HEADERS,
+    }
 
 
 class Telemetry:
@@ -93,9 +112,7 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["x-correlation-id"] = correlation_id
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in edge_headers(state).items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -106,7 +123,7 @@ class Telemetry:
                 await self._traced(scope, receive, answer, state)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = _route_of(scope)
             REQUESTS.labels(self._service, scope["method"], route, status).inc()
             SECONDS.labels(self._service, scope["method"], route).observe(seconds)
             if not route.startswith(_QUIET):
@@ -137,6 +154,12 @@ class Telemetry:
 
 _READ_HEADERS = {b"x-correlation-id", b"traceparent"}
 _QUIET = ("/livez", "/readyz", "/metrics")
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template, so that no id gets into a log or a metric; Starlette names none for the plain routes."""
+    plain: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return getattr(scope.get("route"), "path", plain if plain in _QUIET else "unmatched")
 
 
 def _text(value: bytes | None, pattern: re.Pattern[str]) -> str | None:

@@ -1,0 +1,1 @@
+"""One service under test, with its neighbours played by the test."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ from uuid import UUID
 import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI
-from shared.kit.bus.consumer import Handlers
 
 from shared.events.envelope import Envelope, Fact
-from shared.events.registry import fact_of
+from shared.events.registry import PARTNER_TOPIC_PREFIX, fact_of
 from shared.kernel.ids import new_id
 from shared.kit import migrations, virtual_clock
 from shared.kit.auth import DevelopmentIssuer, Role
 from shared.kit.bus import tables as bus_tables
+from shared.kit.bus.consumer import Handlers
 from shared.kit.runtime import Runtime, development_issuer
 from shared.kit.schedule import TimerRunner, Timers
 
@@ -97,8 +98,9 @@ class ServiceUnderTest:
 
     async def envelopes(self) -> list[Envelope]:
         outbox = bus_tables.outbox
+        own = outbox.c.topic.not_like(f"{PARTNER_TOPIC_PREFIX}%")
         async with self.runtime.database.reading() as reader:
-            rows = await reader.rows(sa.select(outbox).order_by(outbox.c.id))
+            rows = await reader.rows(sa.select(outbox).where(own).order_by(outbox.c.id))
         return [
             Envelope.from_binary([(name, value.encode()) for name, value in row.headers], row.value) for row in rows
         ]
@@ -118,7 +120,7 @@ class ServiceUnderTest:
         runner = TimerRunner(self.runtime, self.timers)
         while await runner.run_due() or runner._jobs:
             while runner._jobs:
-                await next(iter(runner._jobs.values()))
+                await asyncio.wait(list(runner._jobs.values()))
 
     async def scalar(self, statement: Any) -> Any:
         async with self.runtime.database.reading() as reader:

@@ -1,0 +1,23 @@
+"""Keys that live in a file: made on first use, once, whoever comes at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from shared.kernel.ids import new_id
+
+
+def content_of(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What is in `path`; written first, from `make`, with mode 0600, when there is nothing."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{new_id()}")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(make())
+        # A link is made whole or not at all, and by one process only.
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    return path.read_bytes()

@@ -1,0 +1,1 @@
+"""Stories of the kit on a throw-away service, on SQLite and PostgreSQL alike."""

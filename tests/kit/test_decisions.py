@@ -1,0 +1,67 @@
+"""A decision cites its clause and version, keeps its facts, and is read by those it concerns."""
+
+from uuid import UUID
+
+import pytest
+
+from shared.kernel.ids import new_id
+from shared.kit import decisions
+from shared.kit.auth import Role
+from tests.support.service import ServiceUnderTest
+
+
+async def a_decision(service: ServiceUnderTest, customer: UUID, *, subject: UUID | None = None) -> UUID:
+    async with service.runtime.database.transaction() as tx:
+        tx.actor = "finance-ann"
+        return await decisions.decide(
+            tx,
+            kind="payment",
+            subject_id=subject or new_id(),
+            customer_id=customer,
+            verdict="approved",
+            clause="3.2",
+            agreement_version="2030-1",
+            facts={"amount": {"minor": 11900, "currency": "EUR"}},
+        )
+
+
+async def test_a_decision_is_read_back_with_what_it_was_made_from(service: ServiceUnderTest) -> None:
+    customer = new_id()
+    decision = await a_decision(service, customer)
+    answer = await service.as_role(Role.CUSTOMER, customer_id=customer).get(f"/v1/decisions/{decision}")
+    body = answer.json()
+    assert (body["verdict"], body["clause"], body["agreement_version"]) == ("approved", "3.2", "2030-1")
+    assert (body["decided_by"], body["facts"]) == ("finance-ann", {"amount": {"minor": 11900, "currency": "EUR"}})
+
+
+async def test_another_customers_decision_is_not_there(service: ServiceUnderTest) -> None:
+    decision = await a_decision(service, new_id())
+    stranger = service.as_role(Role.CUSTOMER, customer_id=new_id())
+    found = await stranger.get(f"/v1/decisions/{decision}")
+    nowhere = await stranger.get(f"/v1/decisions/{new_id()}")
+    assert found.status_code == nowhere.status_code == 404
+    assert found.json()["detail"] == nowhere.json()["detail"]
+    assert (await stranger.get("/v1/decisions")).json()["items"] == []
+
+
+async def test_a_customer_without_an_id_sees_nothing(service: ServiceUnderTest) -> None:
+    await a_decision(service, new_id())
+    assert (await service.as_role(Role.CUSTOMER).get("/v1/decisions")).json()["items"] == []
+
+
+async def test_staff_lists_the_decisions_of_one_subject_in_order(service: ServiceUnderTest) -> None:
+    subject, customer = new_id(), new_id()
+    made = [str(await a_decision(service, customer, subject=subject)) for _ in range(3)]
+    await a_decision(service, customer)
+    client = service.as_role(Role.FINANCE)
+    first = (await client.get("/v1/decisions", params={"subject_id": str(subject), "limit": 2})).json()
+    rest = (
+        await client.get("/v1/decisions", params={"subject_id": str(subject), "cursor": first["next_cursor"]})
+    ).json()
+    assert [item["id"] for item in first["items"] + rest["items"]] == made
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize("role", [Role.PARTNER, Role.SERVICE])
+async def test_partners_and_services_do_not_read_decisions(sqlite_service: ServiceUnderTest, role: Role) -> None:
+    assert (await sqlite_service.as_role(role).get("/v1/decisions")).status_code == 403

@@ -1,0 +1,69 @@
+"""Every route says who may call it and how it refuses, and every POST asks for its key."""
+
+import pytest
+from starlette.routing import Route
+
+from shared.kernel.errors import Refusal
+from shared.kit.auth import Role
+from shared.kit.routing import Declared, HouseRoute
+from tests.structure.house import SERVICES, app_of, operations_of, routes_of
+
+HEALTH = {"/livez", "/readyz", "/metrics"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_route_declares_its_callers_and_its_refusals(service: str) -> None:
+    silent = []
+    for route in routes_of(app_of(service)):
+        declared = getattr(route.endpoint, "__declared__", None)
+        if not isinstance(route, HouseRoute) or not isinstance(declared, Declared):
+            silent.append(f"{route.path}: use HouseRouter and name callers and refusals")
+            continue
+        assert all(isinstance(role, Role) for role in declared.callers), route.path
+        assert all(issubclass(refusal, Refusal) for refusal in declared.refusals), route.path
+    assert not silent
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_only_health_and_documentation_go_round_the_declaration(service: str) -> None:
+    plain = {route.path for route in app_of(service).routes if type(route) is Route}
+    assert plain - HEALTH <= {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+    assert plain >= HEALTH
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_post_requires_an_idempotency_key(service: str) -> None:
+    without = [
+        path
+        for method, path, operation in operations_of(service)
+        if method == "POST"
+        and not any(
+            parameter["name"] == "Idempotency-Key" and parameter["in"] == "header" and parameter["required"]
+            for parameter in operation.get("parameters", [])
+        )
+    ]
+    assert not without
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_operation_is_described_named_once_and_lists_its_refusals(service: str) -> None:
+    names: list[str] = []
+    for method, path, operation in operations_of(service):
+        assert operation.get("description"), f"{method} {path} has no docstring"
+        assert operation["x-callers"], f"{method} {path} names no callers"
+        assert path.startswith("/v1/"), path
+        refused = {status for status in operation["responses"] if int(status) >= 400}
+        assert refused, f"{method} {path} lists no refusal"
+        for status in refused:
+            assert "application/problem+json" in operation["responses"][status]["content"], f"{method} {path} {status}"
+        names.append(operation["operationId"])
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_refusal_is_named_after_the_fact_and_its_docstring_is_its_title(service: str) -> None:
+    for route in routes_of(app_of(service)):
+        for refusal in route.endpoint.__declared__.refusals:  # type: ignore[attr-defined]
+            assert refusal.__doc__, f"{refusal.__name__} has no docstring, which is its public title"
+            assert not refusal.__name__.endswith(("Error", "Exception")), refusal.__name__
+            assert refusal.title().endswith("."), f"{refusal.__name__}: the title is a sentence"
