@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +50,8 @@ class ServerProcess:
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
+    environment: Mapping[str, str] | None = None
+    """Added to the run's own environment."""
     _popen: subprocess.Popen[Any] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -103,6 +105,7 @@ class ServerProcess:
             return subprocess.Popen(
                 self.command,
                 cwd=self.folder,
+                env={**os.environ, **(self.environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

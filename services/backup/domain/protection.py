@@ -14,6 +14,8 @@ from shared.kernel.lifecycle import Lifecycle
 CLAUSE = "2.2"
 ALERT_AFTER = timedelta(hours=1)
 """A backup this late is an alert."""
+WORD_WITHIN = timedelta(minutes=30)
+"""How long a slot past the paid period waits to hear whether the service goes on; then backing up is the safe side."""
 
 
 class ProtectionStatus(StrEnum):
@@ -83,12 +85,29 @@ class Protection:
         """The slot to back up for now, or None; after a jump it is the latest one, never one per missed slot."""
         if self.status != ACTIVE or self.next_slot_at is None or self.next_slot_at > now:
             return None
-        passed_by = (now - self.next_slot_at) // self.every
+        latest = now
+        if self._awaits_word(now):
+            latest = self.terms.period_ends_at - timedelta(microseconds=1)
+            if self.next_slot_at > latest:
+                return None
+        passed_by = (latest - self.next_slot_at) // self.every
         slot = Slot(self.next_slot_at + passed_by * self.every, passed_by)
         self.uncovered_since = self.uncovered_since or self.next_slot_at
         self.missed_slots += passed_by
         self.last_slot_at, self.next_slot_at = slot.at, slot.at + self.every
         return slot
+
+    def look_again_at(self, now: datetime) -> datetime | None:
+        """When there may be a slot to take; None while nothing is protected."""
+        if self.status != ACTIVE or self.next_slot_at is None:
+            return None
+        ends_at = self.terms.period_ends_at
+        if self.next_slot_at >= ends_at and self._awaits_word(now):
+            return max(self.next_slot_at, ends_at + WORD_WITHIN)
+        return self.next_slot_at
+
+    def _awaits_word(self, now: datetime) -> bool:
+        return now < self.terms.period_ends_at + WORD_WITHIN and self.terms.period_ends_at <= now
 
     def record_success(self, run_id: UUID, *, slot_at: datetime, now: datetime) -> None:
         """The slot is covered; an older one that succeeds late covers nothing that came after it."""

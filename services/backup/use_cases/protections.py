@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.backup.db import protections, restores, runs
 from services.backup.domain.coverage import Coverage, Terms
-from services.backup.domain.protection import ACTIVE, CLAUSE, PURGED, Protection, start_protection
+from services.backup.domain.protection import CLAUSE, PURGED, Protection, start_protection
 from services.backup.domain.run import Run
 from services.backup.gateways.restic import Repository
 from services.backup.use_cases import alerts
@@ -141,8 +141,9 @@ async def _begin(tx: Transaction, protection: Protection, verdict: str) -> None:
 
 
 async def _await_next(tx: Transaction, protection: Protection) -> None:
-    if protection.status == ACTIVE and protection.next_slot_at is not None:
-        await set_timer(tx, SLOT_DUE, protection.id, protection.next_slot_at)
+    look_again_at = protection.look_again_at(tx.now)
+    if look_again_at is not None:
+        await set_timer(tx, SLOT_DUE, protection.id, look_again_at)
         if protection.alert_at is not None:
             await set_timer(tx, ALERT, protection.id, protection.alert_at)
 

@@ -15,6 +15,7 @@ from services.backup.domain.protection import (
     ALERT_AFTER,
     ENDED,
     PURGED,
+    WORD_WITHIN,
     DataNoLongerKept,
     Protection,
     start_protection,
@@ -66,12 +67,35 @@ def test_after_a_jump_only_the_latest_slot_is_taken() -> None:
     assert protection.missed_slots == 9
 
 
+def test_a_slot_past_the_paid_period_waits_for_word_of_what_comes_next() -> None:
+    ends_at = NOON + 30 * DAY
+    protection = a_protection()
+    slot = protection.take_due_slot(ends_at + timedelta(seconds=1))
+    assert slot is not None
+    assert slot.at == ends_at - DAY
+    assert protection.take_due_slot(ends_at + timedelta(seconds=1)) is None
+    assert protection.look_again_at(ends_at + timedelta(seconds=1)) == ends_at + WORD_WITHIN
+
+
+def test_a_renewal_ends_the_waiting_and_silence_does_too() -> None:
+    ends_at = NOON + 30 * DAY
+    renewed, silent = a_protection(), a_protection()
+    for protection in (renewed, silent):
+        protection.take_due_slot(ends_at - DAY)
+        assert protection.take_due_slot(ends_at) is None
+    renewed.change_terms(terms(period_index=2, period_ends_at=ends_at + 30 * DAY))
+    for protection, now in ((renewed, ends_at), (silent, ends_at + WORD_WITHIN)):
+        slot = protection.take_due_slot(now)
+        assert slot is not None
+        assert slot.at == ends_at
+
+
 @given(
     every=st.integers(1, 400),
     steps=st.lists(st.integers(0, 10**7), min_size=1, max_size=20),
 )
 def test_slots_lie_on_the_grid_increase_and_none_is_lost(every: int, steps: list[int]) -> None:
-    protection = a_protection(every_hours=every)
+    protection = a_protection(every_hours=every, period_ends_at=NOON + 10_000 * DAY)
     now, taken, passed_by = NOON, [], 0
     for step in steps:
         now += timedelta(seconds=step)
