@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -170,7 +171,7 @@ def problems(facts: list[type[Fact]], published: list[Frozen]) -> list[str]:
         family = fact.schema_name().rsplit(".", 1)[0]
         found += [f"{fact.schema_name()}: {problem}" for problem in _fact_problems(fact, families.get(family, []))]
     for versions in families.values():
-        for older, newer in zip(versions, versions[1:], strict=False):
+        for older, newer in pairwise(versions):
             found += [f"{newer.name}: {broken}" for broken in breaks(older.schema, newer.schema)]
     return found
 

@@ -1,0 +1,1 @@
+"""Events leave through the outbox and arrive through the consumer; two logs, Kafka and SQL, carry them between."""

@@ -1,0 +1,420 @@
+"""Applies events to a service's database, each exactly once and in the order of its key."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from shared.events.envelope import Envelope, UnreadableEvent
+from shared.kernel.errors import Unavailable
+from shared.kit.bus import metrics, parking, positions
+from shared.kit.bus.doorbell import run_until, wait_for_any
+from shared.kit.bus.handlers import AnyHandler, Handlers, is_known, run_handlers
+from shared.kit.bus.log import Batch, Delivered, EventLog, Lag, Partition, ReadBounds, Subscription
+from shared.kit.bus.parking import Gap, Head, ParkedRetries, RetryPlan
+from shared.kit.bus.positions import Position, StoredOffset, Stream, Verdict
+from shared.kit.db import Database, LockedByAnother, Transaction
+
+__all__ = ["Consumer", "Handlers"]
+
+BATCH = 500
+BATCH_ON_SQLITE = 100
+"""SQLite statements run on the event loop, so a batch is also how long everything else waits."""
+POLL_SECONDS = 1.0
+QUICK_TRIES = 3
+QUICK_PAUSE_SECONDS = 0.05
+FIRST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 5.0
+BATCH_FAILURES_BEFORE_SINGLE = 5
+STUBBORN_FAILURES = 20
+MEASURE_SECONDS = 5.0
+FINISH_SECONDS = 2.0
+YIELD_EVERY = 16
+
+TRANSIENT = (Unavailable, LockedByAnother, ConnectionError, TimeoutError)
+
+log = structlog.get_logger("bus")
+
+
+class Fenced(Exception):
+    """Another replica has moved the offsets meanwhile: nothing of this batch was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record as far as it can be read; `position` is None when it names no seq."""
+
+    record: Delivered
+    stream: Stream
+    position: Position | None
+    envelope: Envelope | None
+    error: UnreadableEvent | None
+
+
+class Consumer:
+    """One replica of a consumer. Its offsets and positions commit together with what its handlers did."""
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        log: EventLog,
+        handlers: Handlers,
+        *,
+        plan: RetryPlan | None = None,
+        batch: int | None = None,
+    ) -> None:
+        self._name = name
+        self._database = database
+        self._log = log
+        self._handlers = handlers
+        self._plan = plan or RetryPlan()
+        self._batch = batch or (BATCH_ON_SQLITE if database.dialect == "sqlite" else BATCH)
+        self._retries = ParkedRetries(name, database, handlers, self._plan)
+        self._failures = 0
+        self._stubborn: Counter[tuple[Partition, int]] = Counter()
+        self._stuck: set[Partition] = set()
+        self._shown: set[Partition] = set()
+        self._subscription: Subscription | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Apply events until `stop`; retries what is parked as well."""
+        helpers = [asyncio.create_task(self._retries.run(stop)), asyncio.create_task(self._measure())]
+        try:
+            if self._handlers.topics:
+                await self._consume(stop)
+            else:
+                await stop.wait()
+        finally:
+            if stop.is_set():
+                await asyncio.wait(helpers[:1], timeout=FINISH_SECONDS)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _consume(self, stop: asyncio.Event) -> None:
+        subscription = self._log.subscribe(self._name, self._handlers.topics, self._load_offsets)
+        self._subscription = subscription
+        topics_exist = False
+        try:
+            while not stop.is_set():
+                try:
+                    if not topics_exist:
+                        await run_until(stop, self._log.ensure_topics(self._handlers.topics), grace=FINISH_SECONDS)
+                        topics_exist = True
+                    await self._step(subscription, stop)
+                    self._failures = 0
+                except TRANSIENT as error:
+                    self._failures += 1
+                    log.warning("consumer waits", consumer=self._name, error=repr(error)[:200])
+                    await wait_for_any(stop, timeout=self._backoff())
+                except Exception:
+                    self._failures += 1
+                    log.exception("consumer failed and goes on", consumer=self._name)
+                    await wait_for_any(stop, timeout=self._backoff())
+        finally:
+            self._subscription = None
+            await subscription.close()
+
+    async def _step(self, subscription: Subscription, stop: asyncio.Event) -> None:
+        batches = await run_until(stop, subscription.poll(self._batch, POLL_SECONDS), grace=0)
+        if not batches:
+            return
+        try:
+            await run_until(stop, self._apply(batches), grace=FINISH_SECONDS)
+        except BaseException as error:
+            # Whatever was not applied is read again from the stored offsets.
+            subscription.rewind(batches)
+            if not isinstance(error, Fenced):
+                raise
+            metrics.FENCED.labels(self._name).inc()
+            log.info("batch was fenced", consumer=self._name)
+
+    async def _apply(self, batches: Mapping[Partition, Batch]) -> None:
+        if self._failures < BATCH_FAILURES_BEFORE_SINGLE:
+            try:
+                await self._apply_together(batches)
+                return
+            except (Fenced, *TRANSIENT):
+                raise
+            except Exception as error:
+                log.warning("batch redone one at a time", consumer=self._name, error=type(error).__name__)
+        for partition, batch in batches.items():
+            start = batch.start
+            for index, record in enumerate(batch.records):
+                end = batch.next if index == len(batch.records) - 1 else record.offset + 1
+                await self._apply_alone(partition, Batch(start, [record], end))
+                start = end
+        self._stubborn.clear()
+
+    async def _apply_alone(self, partition: Partition, batch: Batch) -> None:
+        """Three quick tries, then the event is parked and blocks its key."""
+        for attempt in range(1, QUICK_TRIES + 1):
+            try:
+                await self._apply_together({partition: batch})
+                return
+            except Fenced:
+                raise
+            except TRANSIENT as error:
+                if not await self._is_stubborn(partition, batch.start):
+                    raise
+                await self._apply_together({partition: batch}, park_with=error)
+                return
+            except Exception as error:
+                if attempt == QUICK_TRIES:
+                    await self._apply_together({partition: batch}, park_with=error)
+                    return
+                await asyncio.sleep(QUICK_PAUSE_SECONDS * attempt)
+
+    async def _is_stubborn(self, partition: Partition, offset: int) -> bool:
+        """Whether this one event keeps meeting `transient` trouble while the database answers: then it is the event."""
+        self._stubborn[partition, offset] += 1
+        if self._stubborn[partition, offset] < STUBBORN_FAILURES:
+            return False
+        await self._database.real_now()
+        return True
+
+    async def _apply_together(self, batches: Mapping[Partition, Batch], *, park_with: Exception | None = None) -> None:
+        arrivals = [_read(record) for batch in batches.values() for record in batch.records]
+        counts: Counter[str] = Counter()
+        async with self._database.transaction() as tx:
+            moves = {partition: (batch.start, batch.next) for partition, batch in batches.items()}
+            offsets = await positions.advance_offsets(tx, self._name, moves)
+            if offsets is None:
+                raise Fenced()
+            work = _Work(tx, self._name, self._handlers, self._plan, offsets, counts)
+            await work.load({arrival.stream for arrival in arrivals})
+            for index, arrival in enumerate(arrivals):
+                await work.take(arrival, park_with)
+                if index % YIELD_EVERY == YIELD_EVERY - 1:
+                    await asyncio.sleep(0)
+            await work.save()
+        self._count(counts)
+
+    def _count(self, counts: Counter[str]) -> None:
+        metrics.APPLIED.labels(self._name).inc(counts["applied"])
+        metrics.DUPLICATES.labels(self._name).inc(counts["duplicates"])
+        metrics.UNKNOWN.labels(self._name).inc(counts["unknown"])
+        metrics.GAPS.labels(self._name).inc(counts["gaps"])
+        if counts["parked"] or counts["filled"]:
+            self._retries.wake.set()
+
+    async def _load_offsets(self, assigned: Collection[Partition], read_bounds: ReadBounds) -> Mapping[Partition, int]:
+        """Our own offsets rule; the log's bounds only say whether they can still be served."""
+        topics = {partition.topic for partition in assigned}
+        async with self._database.reading() as reader:
+            stored = await positions.read_offsets(reader, self._name, topics)
+        bounds = await read_bounds()
+        new = {partition: bounds[partition].oldest for partition in assigned if partition not in stored}
+        if new:
+            async with self._database.transaction() as tx:
+                await positions.begin_at(tx, self._name, new)
+                stored = await positions.read_offsets(tx, self._name, topics)
+        offsets = {}
+        for partition in assigned:
+            offset, (oldest, end) = stored[partition].next, bounds[partition]
+            if offset < oldest:
+                self._stop_at_loss(partition, offset, oldest)
+                continue
+            if offset > end and partition not in new:
+                offset = await self._start_over(partition, offset, end, oldest)
+            self._stuck.discard(partition)
+            metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(0)
+            offsets[partition] = offset
+        return offsets
+
+    def _stop_at_loss(self, partition: Partition, offset: int, oldest: int) -> None:
+        self._stuck.add(partition)
+        metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(1)
+        log.error(
+            "the log dropped records before they were read; decide with restart_from",
+            consumer=self._name,
+            topic=partition.topic,
+            partition=partition.number,
+            next_offset=offset,
+            oldest=oldest,
+        )
+
+    async def _start_over(self, partition: Partition, offset: int, end: int, oldest: int) -> int:
+        """The log lost its end or was made anew: read all it has, what was applied is dropped by its position."""
+        metrics.LOG_REWOUND.labels(self._name).inc()
+        log.error(
+            "the log ends before the stored offset; reading it again",
+            consumer=self._name,
+            topic=partition.topic,
+            partition=partition.number,
+            next_offset=offset,
+            end=end,
+        )
+        async with self._database.transaction() as tx:
+            await positions.restart_from(tx, self._name, partition, oldest)
+        return oldest
+
+    def _backoff(self) -> float:
+        longest: float = min(FIRST_BACKOFF_SECONDS * 2 ** min(self._failures - 1, 10), LONGEST_BACKOFF_SECONDS)
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            with suppress(Exception):
+                await self._retries.measure()
+                if self._subscription is not None:
+                    self._show_lag(await self._subscription.lag())
+                    self._subscription.rewind(set(self._stuck))
+
+    def _show_lag(self, lags: Mapping[Partition, Lag]) -> None:
+        for partition in self._shown - lags.keys():
+            for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS):
+                with suppress(KeyError):
+                    gauge.remove(self._name, partition.topic, partition.number)
+        for partition, lag in lags.items():
+            labels = (self._name, partition.topic, partition.number)
+            metrics.LAG_RECORDS.labels(*labels).set(lag.records)
+            metrics.LAG_SECONDS.labels(*labels).set(lag.seconds)
+        self._shown = set(lags)
+
+
+class _Work:
+    """One batch in its transaction: positions and blocked keys are read once, changed here, and written once."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        consumer: str,
+        handlers: Handlers,
+        plan: RetryPlan,
+        offsets: Mapping[Partition, StoredOffset],
+        counts: Counter[str],
+    ) -> None:
+        self._tx = tx
+        self._consumer = consumer
+        self._handlers = handlers
+        self._plan = plan
+        self._offsets = offsets
+        self._counts = counts
+        self._positions: dict[Stream, Position] = {}
+        self._heads: dict[Stream, Head] = {}
+        self._moved: dict[Stream, Position] = {}
+        self._filled: set[Stream] = set()
+
+    async def load(self, streams: Collection[Stream]) -> None:
+        self._positions = await positions.read_positions(self._tx, self._consumer, streams)
+        self._heads = await parking.heads_of(self._tx, self._consumer, streams)
+
+    async def take(self, arrival: Arrival, park_with: Exception | None) -> None:
+        """Apply, drop or park one event; raises what its handlers raise."""
+        stream, position = arrival.stream, arrival.position
+        last, head = self._positions.get(stream), self._heads.get(stream)
+        if position is None:
+            await self._park_unnumbered(arrival, last, head)
+            return
+        verdict = positions.judge(last, position, from_the_beginning=self._saw_the_beginning(arrival.record))
+        if verdict is Verdict.DUPLICATE:
+            self._counts["duplicates"] += 1
+        elif head is not None and position >= head.position:
+            await self._park_behind(arrival, position)
+        elif verdict is Verdict.GAP:
+            await self._park_gap(arrival, position, last, head)
+        else:
+            await self._apply(arrival, position, head, park_with)
+
+    async def save(self) -> None:
+        await positions.write_positions(self._tx, self._consumer, self._moved)
+        for stream in self._filled:
+            await parking.try_now(self._tx, self._heads[stream])
+
+    async def _apply(
+        self, arrival: Arrival, position: Position, head: Head | None, park_with: Exception | None
+    ) -> None:
+        envelope, error = arrival.envelope, arrival.error or park_with
+        handlers: list[AnyHandler] = []
+        if envelope is not None and error is None:
+            try:
+                handlers = self._handlers.handlers_of(envelope)
+            except UnreadableEvent as unreadable:
+                error = unreadable
+        if envelope is None or error is not None:
+            await self._park_at_head(arrival, position, head, error or UnreadableEvent())
+            return
+        await run_handlers(self._tx, envelope, handlers)
+        self._counts["applied" if is_known(envelope) else "unknown"] += 1
+        self._positions[arrival.stream] = self._moved[arrival.stream] = position
+        if head is not None:
+            self._counts["filled"] += 1
+            self._filled.add(arrival.stream)
+
+    async def _park_at_head(
+        self, arrival: Arrival, position: Position, head: Head | None, error: Exception, *, numbered: bool = True
+    ) -> None:
+        if head is not None:
+            await parking.step_behind(self._tx, head)
+            self._filled.discard(arrival.stream)
+        self._heads[arrival.stream] = await self._park(arrival, position, error, numbered=numbered)
+
+    async def _park_behind(self, arrival: Arrival, position: Position, *, numbered: bool = True) -> None:
+        if await parking.is_parked(self._tx, self._consumer, arrival.record, position if numbered else None):
+            self._counts["duplicates"] += 1
+        else:
+            await self._park(arrival, position, None, numbered=numbered)
+
+    async def _park_gap(self, arrival: Arrival, position: Position, last: Position | None, head: Head | None) -> None:
+        self._counts["gaps"] += 1
+        await self._park_at_head(arrival, position, head, Gap(parking.gap_text(last, position)))
+
+    async def _park_unnumbered(self, arrival: Arrival, last: Position | None, head: Head | None) -> None:
+        """It takes the number of the event before it, and so its place right behind that."""
+        if await parking.is_parked(self._tx, self._consumer, arrival.record, None):
+            self._counts["duplicates"] += 1
+        elif head is None:
+            error = arrival.error or UnreadableEvent()
+            await self._park_at_head(arrival, last or Position(0, 0), None, error, numbered=False)
+        else:
+            tail = await parking.last_parked(self._tx, self._consumer, arrival.stream)
+            await self._park_behind(arrival, tail or head.position, numbered=False)
+
+    async def _park(self, arrival: Arrival, position: Position, error: Exception | None, *, numbered: bool) -> Head:
+        self._counts["parked"] += 1
+        return await parking.park(
+            self._tx,
+            self._consumer,
+            arrival.record,
+            position,
+            numbered=numbered,
+            type_name=arrival.envelope.type if arrival.envelope else None,
+            error=error,
+            plan=self._plan,
+        )
+
+    def _saw_the_beginning(self, record: Delivered) -> bool:
+        return self._offsets[Partition(record.topic, record.partition)].start == 0
+
+
+def _read(record: Delivered) -> Arrival:
+    stream = Stream(record.topic, record.key)
+    position = _position_in(record)
+    try:
+        envelope = Envelope.from_binary(record.headers, record.value)
+    except UnreadableEvent as error:
+        return Arrival(record, stream, position, None, error)
+    except RecursionError:
+        return Arrival(record, stream, position, None, UnreadableEvent("Nested too deeply."))
+    if position is None:
+        return Arrival(record, stream, None, None, UnreadableEvent("No usable aggseq or aggepoch."))
+    return Arrival(record, stream, position, envelope, None)
+
+
+def _position_in(record: Delivered) -> Position | None:
+    """Broken bytes may still have a readable number, and then keep their place in the key."""
+    headers = dict(record.headers)
+    with suppress(KeyError, ValueError):
+        position = Position(int(headers["ce_aggepoch"]), int(headers["ce_aggseq"]))
+        if all(0 < number < 2**63 for number in position):
+            return position
+    return None

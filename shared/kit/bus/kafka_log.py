@@ -1,0 +1,422 @@
+"""The event log on Kafka, with aiokafka kept on a short lead: own timeouts, own offsets, own partitioner."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+from aiokafka.partitioner import murmur2
+
+from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, LogAway, Partition, Record, storable
+
+log = structlog.get_logger("bus")
+
+LONGEST_KEY = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaSettings:
+    """How to reach the brokers, and the bounds that aiokafka does not keep by itself (seconds)."""
+
+    bootstrap: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "PLAIN"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = None
+    partitions: int = 12
+    """Of a topic that is created. Adding some later moves keys, so first let the topic run dry."""
+    replication: int = 1
+    client_id: str = "mainstay"
+    group_prefix: str = "mainstay."
+    group_instance_id: str | None = None
+    """Static membership: a name of this replica that survives its restart, so a rolling restart moves nothing."""
+    start_seconds: float = 5.0
+    send_seconds: float = 5.0
+    stop_seconds: float = 2.0
+    session_seconds: float = 30.0
+    rebalance_seconds: float = 30.0
+    heartbeat_seconds: float = 3.0
+
+    def connection(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "security_protocol": self.security_protocol,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+            "ssl_context": self.ssl_context,
+        }
+
+
+class KafkaLog:
+    """An EventLog over one Kafka cluster, for all services of a process."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.settings = settings
+        self._counts: dict[str, int] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._buried: set[asyncio.Task[None]] = set()
+
+    async def append(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        counts = await self._counts_of({record.topic for record in records})
+        producer = await self._started_producer()
+        try:
+            async with asyncio.timeout(self.settings.send_seconds):
+                await _send_all(producer, records, counts)
+        except BaseException as error:
+            # After one delivery error an idempotent producer's sequence numbers do not fit any more; and what it
+            # still holds would only come as duplicates behind the next attempt.
+            self._abandon_producer(producer)
+            self._counts.clear()
+            if isinstance(error, TimeoutError | KafkaError | OSError):
+                raise LogAway(f"Kafka did not take the events: {type(error).__name__}.") from error
+            raise
+
+    def subscribe(self, consumer: str, topics: Collection[str], load_offsets: LoadOffsets) -> KafkaSubscription:
+        return KafkaSubscription(self.settings, consumer, topics, load_offsets, self._bury)
+
+    async def ensure_topics(self, topics: Collection[str], partitions: int | None = None) -> None:
+        missing = sorted(set(topics) - self._counts.keys())
+        if not missing:
+            return
+        admin = AIOKafkaAdminClient(**self.settings.connection(), request_timeout_ms=_ms(self.settings.start_seconds))
+        try:
+            async with asyncio.timeout(2 * self.settings.start_seconds):
+                await admin.start()
+                self._counts.update(await self._created(admin, missing, partitions or self.settings.partitions))
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise LogAway(f"Kafka did not show its topics: {type(error).__name__}.") from error
+        finally:
+            self._bury(_closed(admin))
+
+    async def close(self) -> None:
+        """Bounded also when no broker answers."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            try:
+                await asyncio.wait_for(producer.stop(), self.settings.stop_seconds)
+            except Exception:
+                self._bury(_end_producer(producer))
+        if self._buried:
+            await asyncio.wait(self._buried, timeout=self.settings.stop_seconds)
+
+    async def _counts_of(self, topics: Collection[str]) -> Mapping[str, int]:
+        await self.ensure_topics(topics)
+        return self._counts
+
+    async def _created(self, admin: AIOKafkaAdminClient, topics: list[str], partitions: int) -> dict[str, int]:
+        counts = await _partition_counts(admin, topics)
+        missing = [topic for topic in topics if topic not in counts]
+        if missing:
+            new = [NewTopic(topic, partitions, self.settings.replication) for topic in missing]
+            answer = await admin.create_topics(new)
+            for _topic, code, *_ in answer.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise for_code(code)()
+        # Creation is acknowledged before every broker tells of it.
+        while len(counts) < len(topics):
+            counts = await _partition_counts(admin, topics)
+            if len(counts) < len(topics):
+                await asyncio.sleep(0.05)
+        return counts
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self.settings.connection(),
+                    acks="all",
+                    enable_idempotence=True,
+                    max_batch_size=256 * 1024,
+                    request_timeout_ms=_ms(self.settings.send_seconds),
+                )
+                try:
+                    await asyncio.wait_for(producer.start(), self.settings.start_seconds)
+                except BaseException as error:
+                    self._bury(_end_producer(producer))
+                    if isinstance(error, TimeoutError | KafkaError | OSError):
+                        raise LogAway(f"Kafka is away: {type(error).__name__}.") from error
+                    raise
+                self._producer = producer
+            return self._producer
+
+    def _abandon_producer(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+        self._bury(_end_producer(producer))
+
+    def _bury(self, ending: Coroutine[Any, Any, None]) -> None:
+        """End something in the background; nobody waits for a broker that does not answer."""
+        task = asyncio.ensure_future(ending)
+        self._buried.add(task)
+        task.add_done_callback(self._buried.discard)
+
+
+class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member of the consumer's group. Kafka only shares the partitions out; offsets are ours, also after a rebalance.
+
+    The assignment may change at any await. What was read under the old one is caught by the offsets' fence.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        consumer: str,
+        topics: Collection[str],
+        load_offsets: LoadOffsets,
+        bury: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._settings = settings
+        self._group = f"{settings.group_prefix}{consumer}"
+        self._topics = sorted(topics)
+        self._load_offsets = load_offsets
+        self._bury = bury
+        self._client: AIOKafkaConsumer | None = None
+        self._next: dict[Partition, int] = {}
+        self._refused: set[Partition] = set()
+        self._read_at: dict[Partition, datetime] = {}
+
+    async def poll(self, max_records: int, timeout: float) -> dict[Partition, Batch]:
+        client = await self._started()
+        try:
+            await self._settle(client)
+            wanted = [_theirs(partition) for partition in self._next]
+            if not wanted:
+                await asyncio.sleep(min(timeout, 0.05))
+                return {}
+            # While the group rebalances getmany waits without looking at its timeout.
+            found = await asyncio.wait_for(
+                client.getmany(*wanted, timeout_ms=_ms(timeout), max_records=max_records), timeout + 1.0
+            )
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            log.info("kafka offset to be settled", group=self._group, error=type(error).__name__)
+            self._next.clear()
+            return {}
+        except TimeoutError:
+            return {}
+        except (KafkaError, OSError) as error:
+            self._drop_client()
+            raise LogAway(f"Kafka: {type(error).__name__}.") from error
+        return self._batches(found)
+
+    def rewind(self, partitions: Collection[Partition]) -> None:
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._refused.discard(partition)
+
+    async def lag(self) -> dict[Partition, Lag]:
+        """Seconds are since the last record that was read, when others wait behind it: an upper bound."""
+        lags = {}
+        client = self._client
+        for partition, offset in list(self._next.items()):
+            end = None
+            if client is not None and _theirs(partition) in client.assignment():
+                end = client.highwater(_theirs(partition))
+            waiting = max(end - offset, 0) if end is not None else 0
+            last = self._read_at.get(partition)
+            seconds = (datetime.now(UTC) - last).total_seconds() if waiting and last else 0.0
+            lags[partition] = Lag(waiting, max(seconds, 0.0))
+        return lags
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            await asyncio.wait_for(client.stop(), self._settings.stop_seconds)
+        except Exception:
+            self._bury(_end_consumer(client))
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self.rewind([_ours(partition) for partition in revoked])
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        # The next poll seeks: here, an error of our database would only be logged, and reading begin elsewhere.
+        self.rewind([_ours(partition) for partition in assigned])
+
+    async def _started(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            settings = self._settings
+            client = AIOKafkaConsumer(
+                **settings.connection(),
+                group_id=self._group,
+                group_instance_id=settings.group_instance_id,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                session_timeout_ms=_ms(settings.session_seconds),
+                rebalance_timeout_ms=_ms(settings.rebalance_seconds),
+                heartbeat_interval_ms=_ms(settings.heartbeat_seconds),
+                fetch_max_wait_ms=500,
+                retry_backoff_ms=100,
+            )
+            client.subscribe(self._topics, listener=self)
+            try:
+                # A join may have to wait for another member's session to run out.
+                await asyncio.wait_for(client.start(), settings.start_seconds + settings.session_seconds)
+            except BaseException as error:
+                self._bury(_end_consumer(client))
+                if isinstance(error, TimeoutError | KafkaError | OSError):
+                    raise LogAway(f"Kafka is away: {type(error).__name__}.") from error
+                raise
+            self._client = client
+        return self._client
+
+    async def _settle(self, client: AIOKafkaConsumer) -> None:
+        assigned = {_ours(partition) for partition in client.assignment()}
+        for gone in self._next.keys() - assigned:
+            del self._next[gone]
+        self._refused &= assigned
+        new = assigned - self._next.keys() - self._refused
+        if not new:
+            return
+
+        async def read_bounds() -> Mapping[Partition, Bounds]:
+            return await self._bounds(client, new)
+
+        offsets = await self._load_offsets(new, read_bounds)
+        still = {_ours(partition) for partition in client.assignment()}
+        for partition, offset in offsets.items():
+            if partition in still:
+                client.seek(_theirs(partition), offset)
+                self._next[partition] = offset
+        self._refused |= (new - offsets.keys()) & still
+
+    async def _bounds(self, client: AIOKafkaConsumer, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
+        theirs = [_theirs(partition) for partition in partitions]
+        async with asyncio.timeout(self._settings.start_seconds):
+            oldest = await client.beginning_offsets(theirs)
+            ends = await client.end_offsets(theirs)
+        return {_ours(partition): Bounds(oldest[partition], ends[partition]) for partition in theirs}
+
+    def _batches(self, found: Mapping[TopicPartition, Sequence[Any]]) -> dict[Partition, Batch]:
+        batches = {}
+        for theirs, records in found.items():
+            partition = _ours(theirs)
+            start = self._next.get(partition)
+            if start is None or records[0].offset < start:
+                self.rewind([partition])
+                continue
+            delivered = [_delivered(record) for record in records]
+            end = delivered[-1].offset + 1
+            self._next[partition] = end
+            self._read_at[partition] = delivered[-1].timestamp
+            batches[partition] = Batch(start, delivered, end)
+        return batches
+
+    def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        self._next.clear()
+        if client is not None:
+            self._bury(_end_consumer(client))
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Where any Kafka client with the default partitioner puts this key."""
+    number: int = (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return number
+
+
+async def _send_all(producer: AIOKafkaProducer, records: Sequence[Record], counts: Mapping[str, int]) -> None:
+    futures = []
+    for record in records:
+        future = await producer.send(
+            record.topic,
+            value=record.value,
+            key=record.key.encode(),
+            partition=partition_of(record.key, counts[record.topic]),
+            headers=list(record.headers),
+        )
+        futures.append(future)
+    for outcome in await asyncio.gather(*futures, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, int]:
+    described = await admin.describe_topics(topics)
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if not topic["error_code"] and topic["partitions"]
+    }
+
+
+async def _end_producer(producer: AIOKafkaProducer) -> None:
+    """Without a flush: whatever it holds is published again by its successor."""
+    producer._closed = True
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+        await asyncio.wait([sender], timeout=1.0)
+    with suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), 1.0)
+
+
+async def _end_consumer(client: AIOKafkaConsumer) -> None:
+    with suppress(Exception):
+        await asyncio.wait_for(client.stop(), 2.0)
+    coordinator = client._coordinator
+    for task in (getattr(coordinator, "_coordination_task", None), getattr(coordinator, "_heartbeat_task", None)):
+        if task is not None:
+            task.cancel()
+    with suppress(Exception):
+        await asyncio.wait_for(client._client.close(), 1.0)
+
+
+async def _closed(admin: AIOKafkaAdminClient) -> None:
+    with suppress(Exception):
+        await asyncio.wait_for(admin.close(), 2.0)
+
+
+def _delivered(record: Any) -> Delivered:
+    return Delivered(
+        topic=record.topic,
+        key=_key_text(record.key),
+        headers=[(name, value or b"") for name, value in record.headers],
+        value=record.value or b"",
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+    )
+
+
+def _key_text(key: bytes | None) -> str:
+    """A foreign writer may use any bytes; the key must still name one row of ours."""
+    text = storable((key or b"").decode("utf-8", "backslashreplace"))
+    return text if len(text) <= LONGEST_KEY else f"{text[:100]}…{sha256(key or b'').hexdigest()}"
+
+
+def _ours(partition: TopicPartition) -> Partition:
+    return Partition(partition.topic, partition.partition)
+
+
+def _theirs(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number)
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+__all__ = ["KafkaLog", "KafkaSettings", "KafkaSubscription", "partition_of"]

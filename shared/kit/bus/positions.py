@@ -1,0 +1,172 @@
+"""How far a consumer is: offsets per partition, and the highest (epoch, seq) applied per key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from shared.kernel.errors import NotFound
+from shared.kit.bus import sets
+from shared.kit.bus.log import Partition
+from shared.kit.bus.tables import consumer_offsets, consumer_positions
+from shared.kit.db import Reader, Transaction
+
+
+class NoSuchPartition(NotFound):
+    """This consumer does not read that partition."""
+
+
+class Position(NamedTuple):
+    """Where a key is; seq 0 before its first event."""
+
+    epoch: int
+    seq: int
+
+
+class Stream(NamedTuple):
+    topic: str
+    key: str
+
+
+class Verdict(Enum):
+    NEXT = "next"
+    DUPLICATE = "duplicate"
+    GAP = "gap"
+
+
+class StoredOffset(NamedTuple):
+    next: int
+    start: int
+
+
+def judge(last: Position | None, event: Position, *, from_the_beginning: bool) -> Verdict:
+    """Whether `event` is the one after `last`.
+
+    A key never seen may begin at any seq only for a consumer that itself began in the middle of the log.
+    """
+    if last is None:
+        return Verdict.NEXT if event.seq == 1 or not from_the_beginning else Verdict.GAP
+    if event <= last:
+        return Verdict.DUPLICATE
+    expected = last.seq + 1 if event.epoch == last.epoch else 1
+    return Verdict.NEXT if event.seq == expected else Verdict.GAP
+
+
+async def read_positions(reader: Reader, consumer: str, streams: Collection[Stream]) -> dict[Stream, Position]:
+    columns = consumer_positions.c
+    found: dict[Stream, Position] = {}
+    for topic, keys in by_topic(streams).items():
+        rows = await reader.rows(
+            sa.select(columns.key, columns.epoch, columns.seq).where(
+                columns.consumer == consumer, columns.topic == topic, sets.among(reader, columns.key, keys)
+            )
+        )
+        found.update((Stream(topic, row.key), Position(row.epoch, row.seq)) for row in rows)
+    return found
+
+
+async def write_positions(tx: Transaction, consumer: str, positions: Mapping[Stream, Position]) -> None:
+    rows = [
+        {"consumer": consumer, "topic": topic, "key": key, "epoch": position.epoch, "seq": position.seq}
+        for (topic, key), position in sorted(positions.items())
+    ]
+    await sets.put(tx, consumer_positions, rows, on=("consumer", "topic", "key"), update=("epoch", "seq"))
+
+
+async def read_offsets(reader: Reader, consumer: str, topics: Collection[str]) -> dict[Partition, StoredOffset]:
+    columns = consumer_offsets.c
+    rows = await reader.rows(
+        sa.select(columns.topic, columns.partition, columns.next_offset, columns.start_offset).where(
+            columns.consumer == consumer, sets.among(reader, columns.topic, topics)
+        )
+    )
+    return {Partition(row.topic, row.partition): StoredOffset(row.next_offset, row.start_offset) for row in rows}
+
+
+async def lock_partition(tx: Transaction, consumer: str, topic: str, partition: int) -> StoredOffset | None:
+    """Keep everybody else from applying events of this partition until the commit."""
+    columns = consumer_offsets.c
+    row = await tx.row(
+        sa.select(columns.next_offset, columns.start_offset)
+        .where(columns.consumer == consumer, columns.topic == topic, columns.partition == partition)
+        .with_for_update()
+    )
+    return None if row is None else StoredOffset(row.next_offset, row.start_offset)
+
+
+async def advance_offsets(
+    tx: Transaction, consumer: str, moves: Mapping[Partition, tuple[int, int]]
+) -> dict[Partition, StoredOffset] | None:
+    """Move each partition from one offset to another; None when any is not where it was thought to be.
+
+    The rows stay locked until the commit, so of two replicas with the same batch one gets None.
+    """
+    columns = consumer_offsets.c
+    rows = await tx.rows(
+        sa.select(columns.topic, columns.partition, columns.next_offset, columns.start_offset)
+        .where(columns.consumer == consumer, sa.tuple_(columns.topic, columns.partition).in_(sorted(moves)))
+        .order_by(columns.topic, columns.partition)
+        .with_for_update()
+    )
+    stored = {Partition(row.topic, row.partition): StoredOffset(row.next_offset, row.start_offset) for row in rows}
+    if any(partition not in stored or stored[partition].next != start for partition, (start, _) in moves.items()):
+        return None
+    await sets.put(
+        tx,
+        consumer_offsets,
+        [
+            {
+                "consumer": consumer,
+                "topic": partition.topic,
+                "partition": partition.number,
+                "next_offset": end,
+                "start_offset": stored[partition].start,
+            }
+            for partition, (_, end) in sorted(moves.items())
+        ],
+        on=("consumer", "topic", "partition"),
+        update=("next_offset",),
+    )
+    return stored
+
+
+async def begin_at(tx: Transaction, consumer: str, offsets: Mapping[Partition, int]) -> None:
+    """First contact with these partitions; leaves alone what another replica has begun."""
+    rows = [
+        {
+            "consumer": consumer,
+            "topic": partition.topic,
+            "partition": partition.number,
+            "next_offset": offset,
+            "start_offset": offset,
+        }
+        for partition, offset in sorted(offsets.items())
+    ]
+    await sets.put(tx, consumer_offsets, rows, on=("consumer", "topic", "partition"))
+
+
+async def restart_from(tx: Transaction, consumer: str, partition: Partition, offset: int) -> None:
+    """A person decides where to go on, for instance after records were lost to retention; raises NoSuchPartition.
+
+    Going back is always safe: what was applied is dropped. Going forward leaves gaps, which park their keys.
+    """
+    columns = consumer_offsets.c
+    result = await tx.execute(
+        sa.update(consumer_offsets)
+        .where(columns.consumer == consumer, columns.topic == partition.topic, columns.partition == partition.number)
+        .values(
+            next_offset=offset, start_offset=sa.case((columns.next_offset < offset, offset), else_=columns.start_offset)
+        )
+    )
+    if result.rowcount != 1:
+        raise NoSuchPartition()
+
+
+def by_topic(streams: Collection[Stream]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for topic, key in sorted(set(streams)):
+        grouped.setdefault(topic, []).append(key)
+    return grouped

@@ -1,0 +1,32 @@
+"""What only Kafka needs: the partitioner every client agrees on, and keys that may be any bytes."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from shared.kit.bus.kafka_log import KafkaSettings, _key_text, partition_of
+
+
+@pytest.mark.parametrize("key", ["a", "21", "0192f0c1-7a3e-7cc4-9a55-0c5f0a6d1e11", "ключ", "x" * 200])
+def test_a_key_lies_where_other_clients_look_for_it(key: str) -> None:
+    partitions = list(range(12))
+    assert partition_of(key, 12) == DefaultPartitioner()(key.encode(), partitions, partitions)
+
+
+def test_the_hash_is_that_of_the_java_client() -> None:
+    # From UtilsTest.testMurmur2 of Kafka, as signed 32-bit numbers.
+    for key, hashed in {"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536}.items():
+        assert partition_of(key, 2**31) == hashed & 0x7FFFFFFF
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff\xfe", b"\x00", b"k" * 300])
+def test_a_foreign_key_still_names_a_row(key: bytes | None) -> None:
+    text = _key_text(key)
+    assert len(text) <= 200
+    assert "\0" not in text
+    assert _key_text(b"k" * 300) != _key_text(b"k" * 301)
+
+
+def test_settings_do_not_show_the_password() -> None:
+    assert "geheim" not in repr(KafkaSettings(bootstrap="b", username="u", password="geheim"))
