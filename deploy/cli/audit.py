@@ -1,0 +1,153 @@
+"""Verifies audit trails: every hash chain against its rows, and every signed head against its chain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+import typer
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from deploy import environment
+from deploy.cli.output import AsJson, Exit, complain, console, print_json
+from deploy.cli.running import ServiceName
+from deploy.opening import insist_up_to_date
+from deploy.services import open_service
+from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows, signing_key
+from shared.kit.db import Database
+from shared.kit.runtime import Runtime
+from shared.kit.tables import audit_rows
+
+commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
+PAGE = 5_000
+
+
+@dataclass(frozen=True)
+class Break:
+    """Where a chain does not hold."""
+
+    chain: UUID | None
+    seq: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        place = f"chain {self.chain}, row {self.seq}: " if self.chain else ""
+        return f"{place}{self.reason}"
+
+
+Heads = dict[int, str]
+"""Signed heads of one chain: hash by seq."""
+
+
+@commands.callback()
+def _group() -> None:
+    """The audit trail."""
+
+
+@commands.command("verify")
+def verify(service: ServiceName, as_json: AsJson = False) -> None:
+    """Check every chain of a service and its signed heads; 1 naming the first broken link of each chain."""
+    chains, rows, breaks = asyncio.run(_verify(service))
+    if as_json:
+        found = [{"chain": one.chain, "seq": one.seq, "reason": one.reason} for one in breaks]
+        print_json({"service": service, "chains": chains, "rows": rows, "breaks": found})
+    elif breaks:
+        complain(str(one) for one in breaks)
+    else:
+        console.print(f"{service}: {rows} sealed rows in {chains} chains hold.")
+    if breaks:
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _verify(service: str) -> tuple[int, int, list[Break]]:
+    common = environment.read_common()
+    runtime = open_service(service, common, settings=environment.read_service(service))
+    try:
+        await insist_up_to_date(runtime)
+        return await verify_trail(runtime)
+    finally:
+        await runtime.close()
+
+
+async def verify_trail(runtime: Runtime) -> tuple[int, int, list[Break]]:
+    """Number of chains, of sealed rows, and the first break of each chain that has one."""
+    heads, breaks = _signed_heads(runtime.name, runtime.data_dir)
+    rows = 0
+    # A chain that lost all its rows is still named by its signed heads.
+    chains = await _chains(runtime.database) | set(heads)
+    for chain in sorted(chains):
+        signed = heads.get(chain, {})
+        count, broken = await _verify_chain(runtime.database, chain, signed)
+        rows += count
+        breaks += [broken] if broken else []
+    return len(chains), rows, breaks
+
+
+async def _chains(database: Database) -> set[UUID]:
+    async with database.reading() as reader:
+        found = await reader.rows(sa.select(audit_rows.c.chain).where(audit_rows.c.seq.is_not(None)).distinct())
+    return {row.chain for row in found}
+
+
+async def _verify_chain(database: Database, chain: UUID, signed: Heads) -> tuple[int, Break | None]:
+    before, last = GENESIS, 0
+    async with database.reading() as reader:
+        while True:
+            page = await sealed_rows(reader, chain, after=last, limit=PAGE)
+            for row in page:
+                if row.seq != last + 1:
+                    return last, Break(chain, last + 1, f"is missing (the next one is {row.seq})")
+                if row_hash(before, chain, row.seq, row.at, row.event) != row.hash:
+                    return last, Break(chain, row.seq, "does not have the hash it was sealed with")
+                if signed.get(row.seq, row.hash) != row.hash:
+                    return last, Break(chain, row.seq, "differs from the signed head")
+                before, last = row.hash, row.seq
+            if len(page) < PAGE:
+                break
+    newest = max(signed, default=0)
+    if newest > last:
+        return last, Break(chain, last + 1, f"is missing: the signed head is at {newest}")
+    if last and not signed:
+        return last, Break(chain, last, "is sealed, but no signed head of this chain is on file")
+    return last, None
+
+
+def _signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[Break]]:
+    path = data_dir / "audit" / f"{service}.heads.jsonl"
+    heads: dict[UUID, Heads] = {}
+    breaks: list[Break] = []
+    if not path.exists():
+        return heads, breaks
+    public = signing_key(data_dir / "keys" / "audit.pem").public_key()
+    for number, line in _complete_lines(path):
+        head = _verified(line, service, public)
+        if head is None:
+            breaks.append(Break(None, None, f"{path.name}, line {number}: the signature does not hold"))
+            continue
+        chain, seq, digest = head
+        heads.setdefault(chain, {})[seq] = digest
+    return heads, breaks
+
+
+def _complete_lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            # A process killed while writing leaves its last line cut off: it signs nothing.
+            if line.endswith("\n"):
+                yield number, line
+
+
+def _verified(line: str, service: str, public: Ed25519PublicKey) -> tuple[UUID, int, str] | None:
+    try:
+        said = json.loads(line)
+        chain, seq, digest = UUID(said["chain"]), int(said["seq"]), str(said["hash"])
+        public.verify(bytes.fromhex(said["signature"]), f"{service}:{chain}:{seq}:{digest}".encode())
+    except (ValueError, KeyError, TypeError, InvalidSignature):
+        return None
+    return chain, seq, digest

@@ -1,0 +1,243 @@
+"""Events and timers that wait for a person: list, show, retry, skip."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+import typer
+
+from deploy import environment
+from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
+from deploy.cli.running import ServiceName
+from deploy.environment import PREFIX, explained
+from deploy.opening import insist_up_to_date
+from deploy.services import open_service
+from shared.kit import audit_trail, schedule
+from shared.kit.bus import parking
+from shared.kit.bus.parking import ParkedEvent
+from shared.kit.db import Transaction
+from shared.kit.runtime import Runtime
+from shared.kit.tables import timers as timer_rows
+
+R = TypeVar("R")
+
+LONGEST_LIST = 1_000
+
+parked = typer.Typer(help="Events that could not be applied; each blocks its own key.", no_args_is_help=True)
+timers = typer.Typer(help="Timers that failed too often.", no_args_is_help=True)
+
+EventId = Annotated[UUID | None, typer.Argument(help="Which parked event.")]
+OfClass = Annotated[str | None, typer.Option("--class", help="Every event that blocks its key with this error class.")]
+Limit = Annotated[int, typer.Option(min=1, max=LONGEST_LIST, help="At most so many.")]
+
+
+@parked.command("list")
+def list_events(
+    service: ServiceName,
+    error_class: Annotated[str | None, typer.Option("--class", help="Only this error class.")] = None,
+    skipped: Annotated[bool, typer.Option("--skipped", help="Those that were skipped, instead.")] = False,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """What blocks a key in this service, oldest first."""
+
+    async def work(runtime: Runtime) -> list[ParkedEvent]:
+        async with runtime.database.reading() as reader:
+            statuses = ("skipped",) if skipped else ("waiting", "held")
+            return await parking.list_parked(reader, error_class=error_class, statuses=statuses, limit=limit)
+
+    found = _with(service, work)
+    if as_json:
+        print_json([_shown(event) for event in found])
+        return
+    rows = [
+        (
+            event.id,
+            event.status,
+            event.type or event.topic,
+            event.key,
+            event.error_class,
+            event.attempts,
+            event.parked_at,
+        )
+        for event in found
+    ]
+    print_table(f"Parked in {service}", ["id", "status", "event", "key", "error", "attempts", "parked at"], rows)
+
+
+@parked.command("show")
+def show_event(
+    service: ServiceName,
+    event_id: Annotated[UUID, typer.Argument(help="Which parked event.")],
+    as_json: AsJson = False,
+) -> None:
+    """One parked event: its headers and body, why it is parked, and what waits behind it."""
+
+    async def work(runtime: Runtime) -> dict[str, Any]:
+        async with runtime.database.reading() as reader:
+            event = await parking.show(reader, event_id)
+            behind = await parking.followers(reader, event)
+        return {
+            **_shown(event),
+            "headers": {name: value.decode("utf-8", "replace") for name, value in event.headers},
+            "value": event.value.decode("utf-8", "replace"),
+            "behind": [{"id": one.id, "type": one.type, "epoch": one.epoch, "seq": one.seq} for one in behind],
+        }
+
+    found = _with(service, work)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(f"Parked event {event_id}", ["", ""], [(name, value) for name, value in found.items()])
+
+
+@parked.command("retry")
+def retry_events(
+    service: ServiceName,
+    event_id: EventId = None,
+    error_class: OfClass = None,
+    accept_gap: Annotated[
+        bool, typer.Option("--accept-gap", help="The missing events before it will never come: apply it without them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have the worker try again at once: one event, or all with one error class."""
+    _one_of(event_id, error_class)
+
+    async def work(tx: Transaction) -> int:
+        if event_id is not None:
+            await parking.retry(tx, event_id, accept_gap=accept_gap)
+            return 1
+        return await parking.retry_all(tx, consumer=service, error_class=error_class or "")
+
+    _report("retried", _changing(service, work), as_json=as_json)
+
+
+@parked.command("skip")
+def skip_events(
+    service: ServiceName,
+    reason: Annotated[str, typer.Option(help="Why going on without it is right; kept on the audit trail.")],
+    event_id: EventId = None,
+    error_class: OfClass = None,
+    by: Annotated[str, typer.Option(help="Who decides this; default: you on this machine.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Go on without an event: one, or all with one error class. The event is kept as skipped."""
+    _one_of(event_id, error_class)
+    who = by or f"cli:{getpass.getuser()}"
+
+    def audit(tx: Transaction, event: ParkedEvent) -> None:
+        audit_trail.record(
+            tx, None, "skip-event", event.id, topic=event.topic, key=event.key, error=event.error_class, reason=reason
+        )
+
+    async def work(tx: Transaction) -> int:
+        tx.actor = who
+        if event_id is not None:
+            await parking.skip(tx, event_id, reason=reason, by=who, audit=audit)
+            return 1
+        return await parking.skip_all(
+            tx, consumer=service, error_class=error_class or "", reason=reason, by=who, audit=audit
+        )
+
+    _report("skipped", _changing(service, work), as_json=as_json)
+
+
+@timers.command("parked")
+def list_timers(service: ServiceName, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """Timers that failed too often and wait for a person, oldest first."""
+    columns = timer_rows.c
+
+    async def work(runtime: Runtime) -> list[dict[str, Any]]:
+        async with runtime.database.reading() as reader:
+            rows = await reader.rows(
+                sa.select(
+                    columns.id,
+                    columns.kind,
+                    columns.subject_id,
+                    columns.due_at,
+                    columns.attempts,
+                    columns.last_error,
+                    columns.parked_at,
+                )
+                .where(columns.parked_at.is_not(None))
+                .order_by(columns.parked_at, columns.id)
+                .limit(limit)
+            )
+        return [dict(row._mapping) for row in rows]
+
+    found = _with(service, work)
+    if as_json:
+        print_json(found)
+    else:
+        names = ["id", "kind", "subject_id", "due_at", "attempts", "last_error", "parked_at"]
+        print_table(f"Parked timers of {service}", names, [[one[name] for name in names] for one in found])
+
+
+@timers.command("retry")
+def retry_timer(
+    service: ServiceName,
+    timer_id: Annotated[UUID, typer.Argument(help="Which timer.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a parked timer run again now."""
+
+    async def work(tx: Transaction) -> int:
+        await schedule.retry_parked(tx, timer_id)
+        tx.rings = True
+        return 1
+
+    _report("retried", _changing(service, work), as_json=as_json)
+
+
+def _with(service: str, work: Callable[[Runtime], Awaitable[R]]) -> R:
+    async def run() -> R:
+        async with _opened(service) as runtime:
+            return await work(runtime)
+
+    return asyncio.run(run())
+
+
+def _changing(service: str, work: Callable[[Transaction], Awaitable[int]]) -> int:
+    async def run(runtime: Runtime) -> int:
+        async with runtime.database.transaction() as tx:
+            return await work(tx)
+
+    return _with(service, run)
+
+
+@asynccontextmanager
+async def _opened(service: str) -> AsyncIterator[Runtime]:
+    common = environment.read_common()
+    settings = environment.read_service(service)
+    with explained(f"{PREFIX}{service.upper()}_"):
+        runtime = open_service(service, common, settings=settings)
+    try:
+        await insist_up_to_date(runtime)
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+def _one_of(event_id: UUID | None, error_class: str | None) -> None:
+    if (event_id is None) == (error_class is None):
+        complain(["Name one parked event, or an error class with --class."])
+        raise typer.Exit(Exit.WRONG_SETTINGS)
+
+
+def _report(verb: str, count: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({verb: count})
+    else:
+        console.print(f"{count} {verb}.")
+
+
+def _shown(event: ParkedEvent) -> dict[str, Any]:
+    hidden = {"headers", "value"}
+    return {name: value for name, value in vars(event).items() if name not in hidden}

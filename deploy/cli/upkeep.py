@@ -1,0 +1,111 @@
+"""Commands around an installation: migrations, topics, development tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+import httpx
+import typer
+
+from deploy import environment
+from deploy.cli.output import AsJson, Exit, complain, print_json, print_table
+from deploy.environment import PREFIX, WrongSettings, explained
+from deploy.opening import CannotOpen, ensure_topics, migrate, opened_log, pending
+from deploy.services import SERVICES, open_service
+from shared.events.registry import TOPICS
+from shared.kit.auth import Role
+from shared.kit.runtime import development_issuer
+
+Target = Literal["all", "contracts", "billing", "backup", "notify"]
+
+topics = typer.Typer(help="Topics of the event log.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    panel = "Look after"
+    app.command("migrate", rich_help_panel=panel)(migrate_databases)
+    app.add_typer(topics, name="topics", rich_help_panel=panel)
+    app.command("token", rich_help_panel=panel)(token)
+
+
+def migrate_databases(
+    service: Annotated[Target, typer.Argument(help="Which service's database.")] = "all",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is pending.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring databases up to date; several processes may do so at once."""
+    names = SERVICES if service == "all" else (service,)
+    applied = asyncio.run(_migrate(names, dry_run=dry_run))
+    if as_json:
+        print_json({"pending" if dry_run else "applied": applied})
+        return
+    rows = [(name, revision) for name, revisions in applied.items() for revision in revisions]
+    print_table("Pending" if dry_run else "Applied", ["service", "revision"], rows)
+
+
+async def _migrate(names: tuple[str, ...], *, dry_run: bool) -> dict[str, list[str]]:
+    common = environment.read_common()
+    applied: dict[str, list[str]] = {}
+    for name, settings in environment.read_all(names).items():
+        with explained(f"{PREFIX}{name.upper()}_"):
+            runtime = open_service(name, common, settings=settings)
+        try:
+            applied[name] = await (pending(runtime) if dry_run else migrate(runtime))
+        finally:
+            await runtime.close()
+    return applied
+
+
+@topics.command("ensure")
+def ensure(as_json: AsJson = False) -> None:
+    """Create the topics that are missing."""
+
+    async def work() -> None:
+        async with opened_log(environment.read_common()) as log:
+            await ensure_topics(log)
+
+    asyncio.run(work())
+    if as_json:
+        print_json({"topics": TOPICS})
+    else:
+        print_table("Topics", ["topic"], [(topic,) for topic in TOPICS])
+
+
+def token(
+    role: Annotated[Role, typer.Argument(help="Which development role.")],
+    customer_id: Annotated[UUID | None, typer.Option(help="The customer this token belongs to.")] = None,
+    partner_id: Annotated[UUID | None, typer.Option(help="The partner this token belongs to.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Who it is; default dev-ROLE.")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask the development issuer of a running installation.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a development token: of this data folder's issuer, or of the installation at --url."""
+    if url is not None:
+        found = _token_from(url, role, customer_id, partner_id, subject)
+    else:
+        common = environment.read_common()
+        if common.oidc_issuer is not None:
+            raise WrongSettings(f"{PREFIX}OIDC_ISSUER: tokens come from that issuer, not from here")
+        with explained(PREFIX):
+            issuer = development_issuer(common)
+        found = issuer.token(role, subject=subject, customer_id=customer_id, partner_id=partner_id)
+    if as_json:
+        print_json({"access_token": found, "token_type": "Bearer"})
+    else:
+        print(found)
+
+
+def _token_from(url: str, role: Role, customer_id: UUID | None, partner_id: UUID | None, subject: str | None) -> str:
+    form = {"grant_type": "client_credentials", "role": role.value}
+    optional = {"customer_id": customer_id, "partner_id": partner_id, "subject": subject}
+    form |= {name: str(value) for name, value in optional.items() if value is not None}
+    try:
+        answer = httpx.post(f"{url.rstrip('/')}/dev-issuer/token", data=form, timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CannotOpen(f"{url} does not answer ({type(error).__name__}).") from None
+    if not answer.is_success:
+        complain([f"{url} has no development issuer, or refuses this ({answer.status_code})."])
+        raise typer.Exit(Exit.FAILED)
+    return str(answer.json()["access_token"])

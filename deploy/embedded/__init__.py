@@ -1,0 +1,1 @@
+"""The default: all four services, their workers and the event log in one process on SQLite."""

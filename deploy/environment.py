@@ -1,0 +1,111 @@
+"""Reads the settings of whatever is about to start, and says what is wrong with them: a line per variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+from pydantic_settings.exceptions import SettingsError
+from sqlalchemy.exc import ArgumentError
+
+from deploy import services
+from deploy.site.settings import SiteSettings
+from shared.kernel.errors import Refusal
+from shared.kit.settings import CommonSettings, ServiceSettings
+
+S = TypeVar("S", bound=BaseSettings)
+
+PREFIX = "MAINSTAY_"
+
+
+class WrongSettings(Exception):
+    """`lines` name each variable and what is wrong with it, without its value."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = list(lines)
+
+
+def read(kind: type[S]) -> S:
+    """Settings out of the environment; raises WrongSettings."""
+    with explained(kind.model_config.get("env_prefix") or PREFIX):
+        return kind()
+
+
+def read_common() -> CommonSettings:
+    return read(CommonSettings)
+
+
+def read_service(service: str) -> ServiceSettings:
+    with explained(f"{PREFIX}{service.upper()}_"):
+        return services.settings_of(service)
+
+
+def read_all(names: tuple[str, ...] = services.SERVICES) -> dict[str, ServiceSettings]:
+    """The settings of several services; raises one WrongSettings with every line."""
+    return dict(zip(names, _every(*(partial(read_service, name) for name in names)), strict=True))
+
+
+def read_whole() -> tuple[CommonSettings, dict[str, ServiceSettings], SiteSettings]:
+    """All that a whole company in one process (or under one supervisor) reads; every wrong line at once."""
+    common, own, pages = _every(read_common, read_all, partial(read, SiteSettings))
+    return common, own, pages
+
+
+def _every(*readers: Callable[[], Any]) -> list[Any]:
+    found: list[Any] = []
+    lines: list[str] = []
+    for reader in readers:
+        try:
+            found.append(reader())
+        except WrongSettings as wrong:
+            lines += wrong.lines
+    if lines:
+        raise WrongSettings(*lines)
+    return found
+
+
+@contextmanager
+def explained(prefix: str, *, database_url: str = "DATABASE_URL") -> Iterator[None]:
+    """Turn what is raised over settings into WrongSettings; `prefix` is that of the variables being read."""
+    try:
+        yield
+    except ValidationError as error:
+        raise WrongSettings(*_lines(error, prefix)) from None
+    except SettingsError as error:
+        raise WrongSettings(_unparsed(error, prefix)) from None
+    except ArgumentError:
+        raise WrongSettings(f"{prefix}{database_url}: is not a database URL") from None
+    except Refusal as refusal:
+        name = f"{prefix}{refusal.field.upper()}" if refusal.field else prefix.rstrip("_")
+        raise WrongSettings(f"{name}: {refusal.detail}") from None
+    except OSError as error:
+        named = getattr(error, "filename", None) or "a file"
+        raise WrongSettings(f"{prefix.rstrip('_')}: {named}: {error.strerror}") from None
+    except ValueError as error:
+        text = str(error)
+        raise WrongSettings(text if text.startswith(PREFIX) else f"{prefix.rstrip('_')}: {text}") from None
+
+
+def _lines(error: ValidationError, prefix: str) -> list[str]:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        reason = str(item["msg"]).removeprefix("Value error, ")
+        where = ".".join(map(str, item["loc"]))
+        names_itself = reason.startswith(PREFIX)
+        lines.append(reason if names_itself else f"{prefix}{where.upper() or 'settings'}: {_lower(reason)}")
+    return lines
+
+
+def _unparsed(error: SettingsError, prefix: str) -> str:
+    # pydantic-settings says: error parsing value for field "x" from source "EnvSettingsSource"
+    parts = str(error).split('"')
+    return f"{prefix}{parts[1].upper()}: is not JSON, which this setting needs" if len(parts) > 1 else f"{error}"
+
+
+def _lower(reason: str) -> str:
+    return reason[:1].lower() + reason[1:]

@@ -1,0 +1,133 @@
+"""Opens what a process needs before it serves: the event log, services' databases, their migrations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from asyncpg import PostgresError
+from sqlalchemy.exc import DBAPIError
+
+from deploy.environment import PREFIX, WrongSettings, explained
+from shared.events.registry import TOPICS
+from shared.kernel.errors import Unavailable
+from shared.kit import migrations
+from shared.kit.bus.log import EventLog
+from shared.kit.db import Database, LockedByAnother
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from shared.kit.bus.kafka_log import KafkaSettings
+
+AWAY = (OSError, DBAPIError, PostgresError, Unavailable)
+RECORDS_KEPT_FOR = timedelta(days=30)
+FORGET_EVERY_SECONDS = 3600.0
+
+
+class CannotOpen(Exception):
+    """Something this process cannot do without is away."""
+
+
+@asynccontextmanager
+async def opened_log(common: CommonSettings) -> AsyncIterator[EventLog]:
+    """The configured adapter with its tables or client; raises WrongSettings, CannotOpen."""
+    if common.event_log == "kafka":
+        from shared.kit.bus.kafka_log import KafkaLog
+
+        kafka = KafkaLog(_kafka_settings(common))
+        try:
+            yield kafka
+        finally:
+            await kafka.close()
+        return
+    from shared.kit.bus.sql_log import SqlLog
+
+    if common.mode == "production" and common.event_log_url is None:
+        raise WrongSettings(f"{PREFIX}EVENT_LOG_URL: production needs PostgreSQL or Kafka for its events")
+    with explained(f"{PREFIX}EVENT_LOG_", database_url="URL"):
+        database = Database(common.sql_log_url, pool_size=common.pool_size, name="mainstay-log")
+    try:
+        log = SqlLog(database)
+        try:
+            await log.create()
+        except AWAY as error:
+            raise _away("the event log", database) from error
+        try:
+            yield log
+        finally:
+            await log.close()
+    finally:
+        await database.close()
+
+
+def _kafka_settings(common: CommonSettings) -> KafkaSettings:
+    import ssl
+
+    from shared.kit.bus.kafka_log import KafkaSettings
+
+    encrypted = common.kafka_security_protocol in {"SSL", "SASL_SSL"}
+    with explained(f"{PREFIX}KAFKA_CA_FILE"):
+        context = ssl.create_default_context(cafile=common.kafka_ca_file) if encrypted else None
+    return KafkaSettings(
+        bootstrap=common.kafka_bootstrap,
+        security_protocol=common.kafka_security_protocol,
+        sasl_mechanism=common.kafka_sasl_mechanism,
+        username=common.kafka_username,
+        password=common.kafka_password.get_secret_value() if common.kafka_password else None,
+        ssl_context=context,
+        partitions=common.kafka_partitions,
+        replication=common.kafka_replication,
+    )
+
+
+async def ensure_topics(log: EventLog) -> None:
+    try:
+        await log.ensure_topics(TOPICS)
+    except Unavailable as away:
+        raise CannotOpen(f"The event log does not answer: {away.detail}") from away
+
+
+async def forget_old_records(log: EventLog, stop: asyncio.Event) -> None:
+    """Keep an SQL log short until `stop`; Kafka has its own retention. Several processes may do so at once."""
+    from shared.kit.bus.sql_log import SqlLog
+
+    while isinstance(log, SqlLog) and not stop.is_set():
+        with suppress(Unavailable, LockedByAnother):
+            # As often as it finds a full batch; each batch is a transaction of its own.
+            while await log.forget(datetime.now(UTC) - RECORDS_KEPT_FOR) and not stop.is_set():
+                continue
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), FORGET_EVERY_SECONDS)
+
+
+async def migrate(runtime: Runtime) -> list[str]:
+    """Apply what is pending; returns the revisions applied."""
+    waiting = await pending(runtime)
+    if waiting:
+        await migrations.upgrade(runtime.database, runtime.migrations)
+    return waiting
+
+
+async def insist_up_to_date(runtime: Runtime) -> None:
+    """Raises CannotOpen when migrations are missing."""
+    waiting = await pending(runtime)
+    if waiting:
+        raise CannotOpen(
+            f"The database of {runtime.name} lacks {len(waiting)} migration(s): run `mainstay migrate {runtime.name}`."
+        )
+
+
+async def pending(runtime: Runtime) -> list[str]:
+    try:
+        return await migrations.pending(runtime.database, runtime.migrations)
+    except AWAY as error:
+        raise _away(f"the database of {runtime.name}", runtime.database) from error
+
+
+def _away(what: str, database: Database) -> CannotOpen:
+    where = database.url.render_as_string(hide_password=True)
+    return CannotOpen(f"{what[0].upper()}{what[1:]} does not answer ({where}).")

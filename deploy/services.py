@@ -1,0 +1,45 @@
+"""The four services, found by name and imported only where they run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from shared.kit.auth import Authenticator
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings, ServiceSettings
+from shared.kit.worker import Worker
+
+SERVICES = ("contracts", "billing", "backup", "notify")
+
+
+def settings_of(service: str) -> ServiceSettings:
+    """The service's settings out of the environment; raises pydantic's ValidationError."""
+    kind = getattr(import_module(f"services.{service}.settings"), f"{service.title()}Settings")
+    return cast(ServiceSettings, kind())
+
+
+def open_service(
+    service: str,
+    common: CommonSettings,
+    *,
+    settings: ServiceSettings | None = None,
+    log: EventLog | None = None,
+    authenticator: Authenticator | None = None,
+) -> Runtime:
+    """Open the service's database and gateways; `log` only where its worker runs."""
+    module: Any = import_module(f"services.{service}.app")
+    return cast(Runtime, module.open_runtime(common, log=log, authenticator=authenticator, settings=settings))
+
+
+def app_of(runtime: Runtime) -> FastAPI:
+    module: Any = import_module(f"services.{runtime.name}.app")
+    return cast(FastAPI, module.create_app(runtime))
+
+
+def worker_of(runtime: Runtime) -> Worker:
+    module: Any = import_module(f"services.{runtime.name}.worker")
+    return cast(Worker, module.create_worker(runtime))

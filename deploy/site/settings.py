@@ -1,0 +1,21 @@
+"""Settings of the pages around the services."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SiteSettings(BaseSettings):
+    """`MAINSTAY_…`: what only processes with an HTTP server read."""
+
+    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", extra="ignore", frozen=True)
+
+    mailbox_port: int = Field(
+        1025, ge=0, le=65535, description="SMTP port of the development mailbox on 127.0.0.1; taken: a free one"
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="addresses whose X-Forwarded-For is believed, comma separated; none: an API believes 127.0.0.1, "
+        "where its front is, and everything else nobody",
+    )

@@ -1,0 +1,71 @@
+"""`mainstay front`: the one address of a split installation, with the pages, development sign-in and mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+
+from deploy import environment
+from deploy.services import SERVICES
+from deploy.serving import bound_socket, port_of, serve
+from deploy.site.app import site
+from deploy.site.mailbox import MailboxAt, open_mailbox
+from deploy.site.settings import SiteSettings
+from deploy.split.proxy import Proxy
+from deploy.split.settings import FrontSettings
+from shared.kit.settings import CommonSettings
+from shared.kit.telemetry import configure_logging
+
+ASK_SECONDS = 3
+
+
+async def run_front() -> int:
+    """Until told to stop; raises WrongSettings, PortTaken."""
+    common = environment.read_common()
+    backends = environment.read(FrontSettings)
+    pages = environment.read(SiteSettings)
+    configure_logging(common)
+    with bound_socket(common.host, common.port) as bound:
+        common = common.model_copy(update={"port": port_of(bound)})
+        async with AsyncExitStack() as stack:
+            mailbox = await open_mailbox(stack, common, pages.mailbox_port)
+            served = await serve(
+                front(common, backends, mailbox),
+                bound,
+                stop=asyncio.Event(),
+                trusted_proxies=pages.trusted_proxies,
+                on_ready=lambda: print(f"The front is ready at {common.base_url}.", flush=True),
+            )
+    return 0 if served else 1
+
+
+def front(common: CommonSettings, backends: FrontSettings, mailbox: MailboxAt | None) -> FastAPI:
+    """The application of the front."""
+    proxies = {name: Proxy(backends.url_of(name)) for name in SERVICES}
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        for proxy in proxies.values():
+            proxy.open()
+        yield
+        for proxy in proxies.values():
+            await proxy.close()
+
+    async def ready() -> Mapping[str, str]:
+        async with httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False) as client:
+            states = await asyncio.gather(*(_ask(client, name, backends.url_of(name)) for name in SERVICES))
+        return dict(zip(SERVICES, states, strict=True))
+
+    return site(common, services=proxies, ready=ready, lifespan=lifespan, mailbox=mailbox)
+
+
+async def _ask(client: httpx.AsyncClient, name: str, url: str) -> str:
+    try:
+        answer = await client.get(f"{url}/{name}/readyz")
+    except httpx.HTTPError as error:
+        return f"does not answer ({type(error).__name__})"
+    return "ok" if answer.is_success else f"answers {answer.status_code}"

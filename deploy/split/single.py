@@ -1,0 +1,111 @@
+"""One service alone: its API (`mainstay api NAME`) or its worker (`mainstay worker NAME`)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from prometheus_client import start_http_server
+
+from deploy import environment, services
+from deploy.environment import PREFIX, explained
+from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log
+from deploy.serving import PortTaken, bound_socket, port_of, serve, stop_on_signals
+from deploy.site.app import site
+from deploy.site.settings import SiteSettings
+from shared.kernel.errors import Unavailable
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings
+from shared.kit.telemetry import configure_logging
+
+FRONT = "127.0.0.1"
+
+
+async def run_api(service: str, port: int | None) -> int:
+    """Serve one service below `/<service>`, on `port` or MAINSTAY_PORT, until told to stop."""
+    common = environment.read_common()
+    pages = environment.read(SiteSettings)
+    configure_logging(common)
+    with bound_socket(common.host, common.port if port is None else port) as bound:
+        async with _opened(service, common) as runtime:
+            app = services.app_of(runtime)
+
+            @asynccontextmanager
+            async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+                async with app.router.lifespan_context(app):
+                    yield
+
+            async def ready() -> Mapping[str, str]:
+                return {service: await _database_state(runtime)}
+
+            root = site(common, services={service: app}, ready=ready, lifespan=lifespan, landing=False)
+            served = await serve(
+                root,
+                bound,
+                stop=asyncio.Event(),
+                trusted_proxies=pages.trusted_proxies or FRONT,
+                on_ready=lambda: print(f"The {service} API is ready on port {port_of(bound)}.", flush=True),
+            )
+    return 0 if served else 1
+
+
+async def run_worker(service: str, metrics_port: int | None) -> int:
+    """Run one of any number of workers of a service until told to stop; 1 when one of its loops died."""
+    common = environment.read_common()
+    configure_logging(common)
+    if metrics_port is not None:
+        _serve_metrics(common.host, metrics_port)
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(opened_log(common))
+        runtime = await stack.enter_async_context(_opened(service, common, log))
+        await runtime.database.correct_clock()
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        print(f"A {service} worker is ready.", flush=True)
+        forgetting = asyncio.create_task(forget_old_records(log, stop))
+        try:
+            await services.worker_of(runtime).run(stop)
+        finally:
+            forgetting.cancel()
+    return 0
+
+
+@asynccontextmanager
+async def _opened(service: str, common: CommonSettings, log: EventLog | None = None) -> AsyncIterator[Runtime]:
+    settings = environment.read_service(service)
+    with explained(f"{PREFIX}{service.upper()}_"):
+        runtime = services.open_service(service, common, settings=settings, log=log)
+    try:
+        await _bring_up_to_date(runtime)
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+async def _bring_up_to_date(runtime: Runtime) -> None:
+    """While developing, whoever comes first migrates; in production that is a step of its own."""
+    if runtime.common.mode == "development":
+        await migrate(runtime)
+    else:
+        await insist_up_to_date(runtime)
+
+
+async def _database_state(runtime: Runtime) -> str:
+    try:
+        async with runtime.database.reading() as reader:
+            await reader.scalar(sa.text("SELECT 1"))
+    except Unavailable as away:
+        return away.code()
+    return "ok"
+
+
+def _serve_metrics(host: str, port: int) -> tuple[object, threading.Thread]:
+    try:
+        return start_http_server(port, addr=host)
+    except OSError as error:
+        raise PortTaken(f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}.") from None
