@@ -1,0 +1,147 @@
+"""An installation of Mainstay made of real processes that can be killed and started again, one by one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.infrastructure.kafka_server import KafkaServer
+from tests.infrastructure.postgres import PostgresServer
+from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
+from tests.infrastructure.waiting import wait_until
+
+SERVICES = ("contracts", "billing", "backup", "notify")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Installation:
+    """`url` is the one origin; `processes` are its parts by name."""
+
+    url: str
+    data_dir: Path
+    processes: dict[str, ServerProcess]
+
+    def start(self) -> None:
+        for process in self.processes.values():
+            process.start()
+        self.wait_until_ready()
+
+    def wait_until_ready(self, *, timeout: float = 90) -> None:
+        """Until every process runs and the origin says that all services are ready."""
+
+        def ready() -> bool:
+            for process in self.processes.values():
+                process.insist_on_running()
+            with suppress(httpx.HTTPError):
+                return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return False
+
+        wait_until(ready, timeout=timeout, what=f"{self.url} to be ready")
+
+    def kill_and_restart(self, name: str) -> None:
+        """kill -9 and start again, with the same data."""
+        process = self.processes[name]
+        process.kill()
+        process.start()
+
+    def logs(self) -> str:
+        """The end of every process's log, for a failing test to show."""
+        ends = [(name, process.folder / "server.log") for name, process in self.processes.items()]
+        return "\n".join(f"== {name}\n{log.read_text(errors='replace')[-1500:]}" for name, log in ends if log.exists())
+
+    def stop(self) -> None:
+        for process in reversed(self.processes.values()):
+            process.stop()
+
+
+@contextmanager
+def embedded() -> Iterator[Installation]:
+    """Everything in one process on SQLite and the SQL event log."""
+    port = free_port()
+    with folder_of_this_run("embedded") as folder:
+        environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())}
+        process = _process("embedded", folder, environment, "run")
+        with _started(Installation(f"http://localhost:{port}", folder / "data", {"embedded": process})) as running:
+            yield running
+
+
+@contextmanager
+def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int, name: str) -> Iterator[Installation]:
+    """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka."""
+    ports = {service: free_port() for service in SERVICES}
+    port, smtp_port = free_port(), free_port()
+    with folder_of_this_run(f"split-{name}") as folder:
+        environment = _environment(folder, port) | {
+            "MAINSTAY_PUBLIC_URL": f"http://localhost:{port}",
+            "MAINSTAY_MAILBOX_PORT": str(smtp_port),
+            "MAINSTAY_NOTIFY_SMTP_HOST": "127.0.0.1",
+            "MAINSTAY_NOTIFY_SMTP_PORT": str(smtp_port),
+            "MAINSTAY_POOL_SIZE": "5",
+        }
+        for service in SERVICES:
+            database = f"{name}_{service}"
+            postgres.create_database(database)
+            environment[f"MAINSTAY_{service.upper()}_DATABASE_URL"] = postgres.url_for(database)
+            environment[f"MAINSTAY_{service.upper()}_URL"] = f"http://127.0.0.1:{ports[service]}"
+        if kafka is None:
+            postgres.create_database(f"{name}_log")
+            environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": postgres.url_for(f"{name}_log")}
+        else:
+            environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
+        _run(folder, environment, "migrate", "all")
+        _run(folder, environment, "topics", "ensure")
+        processes = {"front": _process("front", folder, environment, "front")}
+        for service in SERVICES:
+            processes[f"api-{service}"] = _process(
+                f"api-{service}", folder, environment, "api", service, "--port", str(ports[service])
+            )
+            for replica in range(replicas):
+                part = f"worker-{service}-{replica + 1}"
+                processes[part] = _process(part, folder, environment, "worker", service)
+        with _started(Installation(f"http://localhost:{port}", folder / "data", processes)) as running:
+            yield running
+
+
+@contextmanager
+def _started(installation: Installation) -> Iterator[Installation]:
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.stop()
+
+
+def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"mainstay {' '.join(arguments)}: {done.stdout[-1000:]} {done.stderr[-2000:]}"
+
+
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    return {
+        "MAINSTAY_DATA_DIR": str(folder / "data"),
+        "MAINSTAY_CLOCK": "virtual",
+        "MAINSTAY_PORT": str(port),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _process(name: str, folder: Path, environment: Mapping[str, str], *arguments: str) -> ServerProcess:
+    own = folder / name
+    own.mkdir()
+    return ServerProcess(name, [sys.executable, "-m", "deploy.cli", *arguments], own, environment=environment)
