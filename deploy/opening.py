@@ -79,6 +79,8 @@ def _kafka_settings(common: CommonSettings) -> KafkaSettings:
         username=common.kafka_username,
         password=common.kafka_password.get_secret_value() if common.kafka_password else None,
         ssl_context=context,
+        session_seconds=common.kafka_session_seconds,
+        group_instance_id=common.kafka_instance_id,
         partitions=common.kafka_partitions,
         replication=common.kafka_replication,
     )

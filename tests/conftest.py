@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.infrastructure import requirements
 from tests.infrastructure.kafka_server import KafkaServer, running_kafka
@@ -17,6 +18,12 @@ def pytest_report_header() -> list[str]:
 
 def pytest_sessionstart() -> None:
     requirements.insist_on_required()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plain_tracebacks() -> None:
+    """structlog's own default draws every frame with its locals, which takes seconds."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")

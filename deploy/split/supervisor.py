@@ -178,7 +178,8 @@ def _children(variables: Mapping[str, str], ports: Mapping[str, int], replicas: 
         inside = {"MAINSTAY_HOST": "127.0.0.1", "MAINSTAY_PORT": str(ports[name])}
         described.append((f"{name}-api", ["api", name], inside))
         for number in range(1, replicas + 1):
-            described.append((f"{name}-worker-{number}", ["worker", name], {}))
+            part = f"{name}-worker-{number}"
+            described.append((part, ["worker", name], {"MAINSTAY_KAFKA_INSTANCE_ID": part}))
     return [
         Child(name, _command(arguments), {**variables, **own}, COLOURS[number % len(COLOURS)])
         for number, (name, arguments, own) in enumerate(described)

@@ -31,6 +31,12 @@ class CommonSettings(BaseSettings):
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
     kafka_ca_file: Path | None = None
+    kafka_session_seconds: float = Field(
+        30, ge=6, le=300, description="after so long without a sign of life another replica takes a worker's partitions"
+    )
+    kafka_instance_id: str | None = Field(
+        None, description="a name that stays with this worker: restarted in time, it takes its partitions back at once"
+    )
     kafka_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
     kafka_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that is created")
 
@@ -40,6 +46,14 @@ class CommonSettings(BaseSettings):
         ("RS256", "ES256", "Ed25519", "EdDSA"), description="accepted signature algorithms"
     )
     oidc_roles_claim: str = Field("roles", description="claim that lists the caller's roles")
+
+    rate_limit_per_second: float = Field(
+        100, ge=0, le=1_000_000, description="requests per second of one caller, per service and process; 0: any"
+    )
+    rate_limit_burst: int = Field(500, ge=1, le=1_000_000, description="requests a caller may make at once")
+    body_seconds: float = Field(
+        20, gt=0, le=3600, description="how long a body may take to arrive, besides its time at 16 KiB per second"
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -4,18 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from shared.kit.db import Database
 from tests.infrastructure.postgres import PostgresServer
 from tests.kit.support import create_tables, fresh_postgres_database, running_parcels
 from tests.support.service import ServiceUnderTest
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _plain_tracebacks() -> None:
-    """structlog's own default draws every frame with its locals, which takes seconds."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
             environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": postgres.url_for(f"{name}_log")}
         else:
             environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
+            environment["MAINSTAY_KAFKA_PARTITIONS"] = "4"
         _run(folder, environment, "migrate", "all")
         _run(folder, environment, "topics", "ensure")
         processes = {"front": _process("front", folder, environment, "front")}
@@ -105,7 +106,8 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
             )
             for replica in range(replicas):
                 part = f"worker-{service}-{replica + 1}"
-                processes[part] = _process(part, folder, environment, "worker", service)
+                own = environment | {"MAINSTAY_KAFKA_INSTANCE_ID": part, "MAINSTAY_KAFKA_SESSION_SECONDS": "10"}
+                processes[part] = _process(part, folder, own, "worker", service)
         with _started(Installation(f"http://localhost:{port}", folder / "data", processes)) as running:
             yield running
 
