@@ -13,9 +13,11 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from deploy.connections import HouseConnection
+from shared.kit.telemetry import SecurityHeaders
+
 FINISH_REQUESTS_SECONDS = 3
 KEEP_ALIVE_SECONDS = 30
-CONNECTIONS_AT_ONCE = 2_000
 
 
 class PortTaken(Exception):
@@ -50,9 +52,9 @@ class HouseServer(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                SecurityHeaders(app),
                 loop="uvloop",
-                http="httptools",
+                http=HouseConnection,
                 ws="none",
                 lifespan="on",
                 access_log=False,
@@ -62,7 +64,6 @@ class HouseServer(uvicorn.Server):
                 forwarded_allow_ips=trusted_proxies or "",
                 timeout_graceful_shutdown=FINISH_REQUESTS_SECONDS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                limit_concurrency=CONNECTIONS_AT_ONCE,
             )
         )
         self._on_ready = on_ready

@@ -114,6 +114,11 @@ async def _own_process() -> AsyncIterator[str]:
             try:
                 await _until_ready(process, url, output)
                 yield url
+            except StepFailed:
+                # Its folder goes with it, so what it complained about is told now.
+                for line in await _complaints(output):
+                    print(line, file=sys.stderr)
+                raise
             finally:
                 await _end(process)
 
@@ -149,6 +154,11 @@ async def _until_ready(process: asyncio.subprocess.Process, url: str, output: Pa
     text = await asyncio.to_thread(output.read_text, errors="replace")
     lines = text.splitlines()[-LAST_LINES:]
     raise CannotStart("\n".join(["Mainstay did not start:", *lines]))
+
+
+async def _complaints(output: Path) -> list[str]:
+    text = await asyncio.to_thread(output.read_text, errors="replace")
+    return [line for line in text.splitlines() if '"level": "info"' not in line][-LAST_LINES:]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

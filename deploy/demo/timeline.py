@@ -12,7 +12,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.story import Row
+from deploy.demo.rows import Row
 
 COLUMNS = (("when (UTC)", 16), ("who", 12), ("what", None), ("clause", 6), ("event", 24))
 NARROW = 100

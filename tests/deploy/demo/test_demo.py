@@ -15,7 +15,7 @@ from rich.console import Console
 from deploy.demo import papers
 from deploy.demo.client import Installation, NothingThere, NoVirtualClock, Person, StepFailed
 from deploy.demo.feed import Feed
-from deploy.demo.story import Row
+from deploy.demo.rows import Row
 from deploy.demo.timeline import RichTimeline
 from shared.kit.auth import Role
 from tests.infrastructure.process import free_port
