@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-import sqlalchemy as sa
 import typer
 
 from deploy import environment
@@ -23,7 +22,6 @@ from shared.kit.bus import parking
 from shared.kit.bus.parking import ParkedEvent
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
-from shared.kit.tables import timers as timer_rows
 
 R = TypeVar("R")
 
@@ -152,24 +150,10 @@ def skip_events(
 @timers.command("parked")
 def list_timers(service: ServiceName, limit: Limit = 100, as_json: AsJson = False) -> None:
     """Timers that failed too often and wait for a person, oldest first."""
-    columns = timer_rows.c
 
     async def work(runtime: Runtime) -> list[dict[str, Any]]:
         async with runtime.database.reading() as reader:
-            rows = await reader.rows(
-                sa.select(
-                    columns.id,
-                    columns.kind,
-                    columns.subject_id,
-                    columns.due_at,
-                    columns.attempts,
-                    columns.last_error,
-                    columns.parked_at,
-                )
-                .where(columns.parked_at.is_not(None))
-                .order_by(columns.parked_at, columns.id)
-                .limit(limit)
-            )
+            rows = await schedule.list_parked(reader, limit=limit)
         return [dict(row._mapping) for row in rows]
 
     found = _with(service, work)
@@ -190,7 +174,6 @@ def retry_timer(
 
     async def work(tx: Transaction) -> int:
         await schedule.retry_parked(tx, timer_id)
-        tx.rings = True
         return 1
 
     _report("retried", _changing(service, work), as_json=as_json)

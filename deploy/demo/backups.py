@@ -69,6 +69,10 @@ class Backups(Stage):
             expected="no run under way",
         )
 
+    async def _completed_backups(self) -> int:
+        runs = await self._settled_runs("counting the backups")
+        return sum(run["status"] == "succeeded" for run in runs)
+
     def _backup_row(self, run: Any) -> Row:
         again = f", at attempt {run['attempts']}" if run["attempts"] > 1 else ""
         snapshot = run["snapshot_id"][:8]

@@ -59,7 +59,7 @@ class Story(Signing, Term):
         self.busy("Comparing what the partner reads with what happened")
         notices = await self._all_delivered()
         self.feed.expect("notice-delivered", times=len(notices))
-        count = await self.feed.compare(self.installation, self.contract_id)
+        count = await self.feed.compare(self.installation, self.contract_id, self._completed_backups)
         yield Row(
             when=await self._now(),
             who="Partner",

@@ -203,4 +203,3 @@ class Term(Backups, Paying):
         after = await self._settled_runs(step)
         require(step, len(after) == len(runs), f"still {len(runs)} runs", len(after))
         yield await self._restore_row("photos/quay.bin", None)
-        self.feed.expect("backup-completed", times=sum(run["status"] == "succeeded" for run in after))

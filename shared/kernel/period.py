@@ -31,7 +31,7 @@ def _zones() -> frozenset[str]:
 def zone_named(name: str) -> ZoneInfo:
     """The zone of that IANA name; raises UnknownZone."""
     if name not in _zones() or name == "localtime":
-        raise UnknownZone(f"{name[:64]!r} is not an IANA time zone.", field="zone")
+        raise UnknownZone(field="zone")
     return ZoneInfo(name)
 
 

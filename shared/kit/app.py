@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.kernel.errors import Unavailable
-from shared.kit import problems, telemetry, virtual_clock
-from shared.kit.routing import HouseRouter
+from shared.kit import clock_api, parked_api, problems, telemetry
+from shared.kit.rate_limits import RateLimits
+from shared.kit.routing import BodiesHeld, HouseRouter
 from shared.kit.runtime import Runtime
 
 VERSION = "0.1.0"
@@ -25,8 +27,13 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await runtime.database.correct_clock()
+        with suppress(Unavailable):
+            await runtime.database.correct_clock()
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(runtime.database.keep_clock_right(stop))
         yield
+        stop.set()
+        await keeping
 
     app = FastAPI(
         title=f"Mainstay {title}",
@@ -39,11 +46,13 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
         lifespan=lifespan,
     )
     app.state.runtime = runtime
+    app.state.rate_limits = RateLimits(runtime.common.rate_limit_per_second, runtime.common.rate_limit_burst)
+    app.state.bodies_held = BodiesHeld()
     problems.install(app)
-    for router in routers:
+    for router in (*routers, parked_api.router()):
         app.include_router(router)
     if runtime.common.clock == "virtual":
-        app.include_router(virtual_clock.router())
+        app.include_router(clock_api.router())
     _add_health(app, runtime)
     _complete_openapi(app)
     app.add_middleware(

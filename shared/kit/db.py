@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ LOCK_TIMEOUT_MS = 3_000
 STATEMENT_TIMEOUT_MS = 8_000
 COMMAND_TIMEOUT_SECONDS = 10
 SQLITE_BUSY_SECONDS = 5
+CLOCK_SECONDS = 5.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -247,6 +248,14 @@ class Database:
             value = await self.real_now()
             after = datetime.now(UTC)
             self.clock.correction = value - (before + (after - before) / 2)
+
+    async def keep_clock_right(self, stop: asyncio.Event) -> None:
+        """`correct_clock` every few seconds until `stop`."""
+        while not stop.is_set():
+            with suppress(DatabaseAway):
+                await self.correct_clock()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), CLOCK_SECONDS)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reader]:

@@ -75,6 +75,9 @@ def _currency_code(code: str) -> str:
         raise ValueError("is not an ISO 4217 code in use") from None
 
 
+PlainText = AfterValidator(_plain)
+"""For texts of another form than a line: refuses control and direction-changing characters."""
+
 Line = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200),

@@ -32,6 +32,29 @@ MOST_FIELD_ERRORS = 20
 log = structlog.get_logger("problems")
 
 
+class TooManyRequests(errors.Refusal):
+    """This caller asks too often; go on after the seconds that Retry-After names."""
+
+    def __init__(self, *, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BodyTooSlow(errors.Refusal):
+    """The body did not arrive in time."""
+
+
+class BodyCutShort(errors.Refusal):
+    """The connection ended before the body was complete."""
+
+
+class TooBusy(errors.Unavailable):
+    """Too many large bodies are being received; try again later."""
+
+
+STATUS += [(TooManyRequests, 429), (BodyTooSlow, 408)]
+
+
 class MalformedRequest(errors.Invalid):
     """The request does not have the form that this endpoint takes."""
 
@@ -97,7 +120,7 @@ def problem_of(refusal: errors.Refusal, request: Request, *, status: int | None 
 
 
 def headers_of(refusal: errors.Refusal) -> dict[str, str]:
-    if isinstance(refusal, errors.Unavailable):
+    if isinstance(refusal, errors.Unavailable | TooManyRequests):
         return {"retry-after": str(refusal.retry_after_seconds)}
     if isinstance(refusal, errors.Unauthenticated):
         return {"www-authenticate": 'Bearer realm="mainstay"'}
@@ -173,7 +196,9 @@ def install(app: FastAPI) -> None:
             415: errors.WrongMediaType,
         }
         refusal = known.get(error.status_code, MalformedRequest)
-        answer = problem_of(refusal(), request, status=error.status_code)
+        # The framework says 400 to what it cannot parse; here that is malformed like any other.
+        status = status_of(refusal) if error.status_code == 400 else error.status_code
+        answer = problem_of(refusal(), request, status=status)
         for name, value in (error.headers or {}).items():
             answer.headers[name] = value
         return answer

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from shared.kernel.errors import Forbidden, Refusal, TooLarge, Unauthenticated
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGEST_JSON_BODY = 262_144
+SLOWEST_BYTES_PER_SECOND = 16_384
+MOST_BYTES_HELD = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class HouseRoute(APIRoute):
         if declared is None:
             raise TypeError(f"{self.path} declares no caller: use HouseRouter")
         methods = self.methods or set()
+        known = _query_names(self.dependant)
         work = _write if not methods <= {"GET", "HEAD"} else _read if declared.holds_reader else _alone
         keyed = "POST" in methods
 
@@ -51,7 +57,11 @@ class HouseRoute(APIRoute):
             caller = NOBODY
             if declared.callers != ANYONE:
                 caller = await runtime.authenticator.caller_of(request.headers.get("authorization"))
+            request.app.state.rate_limits.take(caller.subject if caller is not NOBODY else _address_of(request))
+            if declared.callers != ANYONE:
                 require(caller, declared.callers)
+            if request.method == "GET" and request.scope["query_string"]:
+                _only_known(request, known)
             request.state.caller = caller
             return await work(runtime, request, caller, original, keyed, declared.largest_body)
 
@@ -59,6 +69,35 @@ class HouseRoute(APIRoute):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass
+class BodiesHeld:
+    """Bytes of the bodies that this process works on at the moment."""
+
+    bytes: int = 0
+
+    def add(self, number: int) -> None:
+        """Raises TooBusy."""
+        if self.bytes + number > MOST_BYTES_HELD:
+            raise problems.TooBusy()
+        self.bytes += number
+
+
+def _address_of(request: Request) -> str:
+    return f"{NOBODY.subject} {request.client.host if request.client else ''}"
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+def _only_known(request: Request, known: set[str]) -> None:
+    """A misspelt filter would otherwise answer with everything; raises MalformedRequest."""
+    for name in request.query_params:
+        if name not in known:
+            raise problems.MalformedRequest("is not a parameter of this path", field=name[:100])
 
 
 async def _read(
@@ -75,16 +114,31 @@ async def _alone(
     return await original(request)
 
 
-async def _body_within(request: Request, largest: int) -> bytes:
-    """The whole body; raises TooLarge. FastAPI's own limit would answer in plain text, not with a problem."""
+async def _body_within(request: Request, largest: int, held: BodiesHeld, patience_seconds: float) -> bytes:
+    """The whole body, which the caller gives back to `held`; raises TooLarge, BodyTooSlow, BodyCutShort, TooBusy.
+
+    FastAPI's own limit would answer in plain text, not with a problem.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > largest:
         raise TooLarge(largest_bytes=largest)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > largest:
-            raise TooLarge(largest_bytes=largest)
+    by = asyncio.get_running_loop().time() + patience_seconds
+    try:
+        async with asyncio.timeout_at(by) as patience:
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > largest:
+                    raise TooLarge(largest_bytes=largest)
+                held.add(len(chunk))
+                body += chunk
+                patience.reschedule(by + len(body) / SLOWEST_BYTES_PER_SECOND)
+    except BaseException as error:
+        held.bytes -= len(body)
+        if isinstance(error, TimeoutError):
+            raise problems.BodyTooSlow() from None
+        if isinstance(error, ClientDisconnect):
+            raise problems.BodyCutShort() from None
+        raise
     request._body = bytes(body)  # where Starlette itself keeps a body that was read
     return request._body
 
@@ -93,7 +147,17 @@ async def _write(
     runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool, largest: int
 ) -> Response:
     # The body is read before the transaction opens, so that a slow sender holds no lock.
-    body = await _body_within(request, largest)
+    held: BodiesHeld = request.app.state.bodies_held
+    body = await _body_within(request, largest, held, runtime.common.body_seconds)
+    try:
+        return await _command(runtime, request, caller, original, keyed, body)
+    finally:
+        held.bytes -= len(body)
+
+
+async def _command(
+    runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool, body: bytes
+) -> Response:
     async with runtime.database.transaction() as tx:
         tx.actor = caller.subject
         tx.correlation_id = request.state.correlation_id
@@ -127,11 +191,11 @@ class HouseRouter(APIRouter):
         **options: Any,
     ) -> Callable[[F], F]:
         declared = Declared(frozenset(callers), tuple(refusals), holds_reader, self._largest_body)
-        spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway]
+        spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway, problems.TooManyRequests]
         if declared.callers != ANYONE:
             spoken += [Unauthenticated, Forbidden]
         if method != "GET":
-            spoken += [LockedByAnother, TooLarge]
+            spoken += [LockedByAnother, TooLarge, problems.BodyTooSlow, problems.TooBusy]
         parameters: list[dict[str, Any]] = []
         if method == "POST":
             spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused, idempotency.StillRunning]

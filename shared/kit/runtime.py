@@ -10,6 +10,7 @@ from shared.kernel.clock import SystemClock
 from shared.kit import audit_trail, virtual_clock
 from shared.kit.auth import Authenticator, DevelopmentIssuer, DiscoveredKeys, KeySource, StaticKeys
 from shared.kit.bus import outbox
+from shared.kit.bus.doorbell import OUTBOX, Doorbell
 from shared.kit.bus.log import EventLog
 from shared.kit.db import Database
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -24,6 +25,7 @@ class Runtime:
     settings: ServiceSettings
     database: Database
     authenticator: Authenticator
+    doorbell: Doorbell
     log: EventLog | None = None
     gateways: Any = None
     migrations: Path = field(default_factory=Path)
@@ -33,6 +35,7 @@ class Runtime:
         return self.common.data_dir.absolute()
 
     async def close(self) -> None:
+        await self.doorbell.close()
         await self.database.close()
 
 
@@ -54,6 +57,8 @@ def open_runtime(
         name=f"mainstay-{name}",
     )
     database.commit_hooks = [outbox.flush, audit_trail.flush]
+    doorbell = Doorbell(database, OUTBOX)
+    database.doorbells = [doorbell.ring]
     if common.clock == "virtual":
         database.now_in = virtual_clock.now_in
     return Runtime(
@@ -62,6 +67,7 @@ def open_runtime(
         settings=settings,
         database=database,
         authenticator=authenticator or authenticator_for(common),
+        doorbell=doorbell,
         log=log,
         gateways=gateways,
         migrations=migrations,

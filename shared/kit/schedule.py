@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import new_id
-from shared.kit.db import Database, LockedByAnother, Transaction
+from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction
 from shared.kit.tables import timers
 
 if TYPE_CHECKING:
@@ -119,6 +119,25 @@ async def cancel_timer(tx: Transaction, kind: str, subject_id: UUID) -> None:
     await tx.execute(sa.delete(timers).where(timers.c.kind == kind, timers.c.subject_id == subject_id))
 
 
+async def list_parked(reader: Reader, *, limit: int) -> Rows:
+    """Timers that wait for a person, oldest first."""
+    columns = timers.c
+    return await reader.rows(
+        sa.select(
+            columns.id,
+            columns.kind,
+            columns.subject_id,
+            columns.due_at,
+            columns.attempts,
+            columns.last_error,
+            columns.parked_at,
+        )
+        .where(columns.parked_at.is_not(None))
+        .order_by(columns.parked_at, columns.id)
+        .limit(limit)
+    )
+
+
 async def retry_parked(tx: Transaction, timer_id: UUID) -> None:
     """Let a parked timer run again now; raises NoSuchTimer."""
     result = await tx.execute(
@@ -128,6 +147,7 @@ async def retry_parked(tx: Transaction, timer_id: UUID) -> None:
     )
     if result.rowcount != 1:
         raise NoSuchTimer()
+    tx.rings = True
 
 
 class TimerRunner:

@@ -30,6 +30,8 @@ SECURITY_HEADERS = {
     "cache-control": "no-store",
 }
 
+_SECURITY_PAIRS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
 log = structlog.get_logger("http")
 REQUESTS = Counter("mainstay_http_requests_total", "HTTP requests", ["service", "method", "route", "status"])
 SECONDS = Histogram(
@@ -84,6 +86,22 @@ def edge_headers(state: Mapping[str, Any]) -> dict[str, str]:
         "x-correlation-id": str(state.get("correlation_id", "")),
         **SECURITY_HEADERS,
     }
+
+
+class SecurityHeaders:
+    """Plain ASGI middleware: what every answer of an installation carries, also where no service answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name for name, _value in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in _SECURITY_PAIRS if pair[0] not in there)]
+            await send(message)
+
+        await self._app(scope, receive, answer if scope["type"] == "http" else send)
 
 
 class Telemetry:

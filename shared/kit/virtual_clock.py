@@ -1,4 +1,4 @@
-"""A clock that can be moved forward over HTTP, kept in the service's database so that all its processes share it."""
+"""A clock that can be moved forward, kept in the service's database so that all its processes share it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,12 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from shared.kernel.errors import Conflict
-from shared.kit.auth import ANYONE, Role
 from shared.kit.db import Reader, Transaction
-from shared.kit.fields import Body, View, When
-from shared.kit.routing import HouseRouter, Read, Tx
 from shared.kit.tables import virtual_clock
 
 
 class ClockGoesForward(Conflict):
     """A clock is never moved back."""
-
-
-class ClockView(View):
-    now: datetime
-
-
-class AdvanceBody(Body):
-    to: When
 
 
 async def now_in(reader: Reader) -> datetime:
@@ -40,20 +29,3 @@ async def advance(tx: Transaction, to: datetime) -> datetime:
     await tx.upsert(virtual_clock, {"id": 1, "offset_microseconds": offset}, on=["id"], update=["offset_microseconds"])
     tx.rings = True
     return to
-
-
-def router() -> HouseRouter:
-    """Mounted only where MAINSTAY_CLOCK=virtual."""
-    routes = HouseRouter("/v1/clock", tag="development")
-
-    @routes.get("", callers=ANYONE)
-    async def read_clock(reader: Read) -> ClockView:
-        """The service's present instant."""
-        return ClockView(now=reader.now)
-
-    @routes.post("", callers={Role.ADMIN}, refusals=[ClockGoesForward])
-    async def advance_clock(body: AdvanceBody, tx: Tx) -> ClockView:
-        """Move the service's time forward to `to`."""
-        return ClockView(now=await advance(tx, body.to))
-
-    return routes

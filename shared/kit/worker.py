@@ -17,7 +17,6 @@ from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
 
 HOUSEKEEPING_SECONDS = 60.0
-CLOCK_SECONDS = 5.0
 STOP_SECONDS = 10.0
 
 log = structlog.get_logger("worker")
@@ -31,20 +30,23 @@ class Worker:
             raise ValueError("a worker needs an event log")
         self.runtime = runtime
         database = runtime.database
-        self.relay = Relay(database, runtime.log, name=runtime.name)
+        self.relay = Relay(database, runtime.log, name=runtime.name, doorbell=runtime.doorbell)
         self.consumer = Consumer(runtime.name, database, runtime.log, handlers)
         self.timers = TimerRunner(runtime, timers)
         self.sealer = audit_trail.Sealer(database, runtime.name, runtime.data_dir)
-        database.doorbells.append(self.timers.wake.set)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; a loop that ends unexpectedly ends the worker loudly."""
+        async with self.runtime.doorbell.heard(self.timers.wake):
+            await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         loops: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
             "relay": self.relay.run,
             "consumer": self.consumer.run,
             "timers": self.timers.run,
             "sealer": self.sealer.run,
-            "clock": self._correct_clock,
+            "clock": self.runtime.database.keep_clock_right,
             "housekeeping": self._keep_house,
         }
         tasks = {name: asyncio.ensure_future(loop(stop)) for name, loop in loops.items()}
@@ -64,12 +66,6 @@ class Worker:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         if failure is not None:
             raise failure
-
-    async def _correct_clock(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            with suppress(Unavailable):
-                await self.runtime.database.correct_clock()
-            await _pause(stop, CLOCK_SECONDS)
 
     async def _keep_house(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

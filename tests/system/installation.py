@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.events.registry import PARTNER_TOPIC_PREFIX, TOPICS
 from tests.infrastructure.kafka_server import KafkaServer
 from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
-from tests.infrastructure.waiting import wait_until
+from tests.infrastructure.waiting import eventually, run_apart, wait_until
 
 SERVICES = ("contracts", "billing", "backup", "notify")
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +97,7 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
             postgres.create_database(f"{name}_log")
             environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": postgres.url_for(f"{name}_log")}
         else:
+            run_apart(_forget_topics(kafka.bootstrap))
             environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
             environment["MAINSTAY_KAFKA_PARTITIONS"] = "4"
         _run(folder, environment, "migrate", "all")
@@ -110,6 +113,26 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
                 processes[part] = _process(part, folder, own, "worker", service)
         with _started(Installation(f"http://localhost:{port}", folder / "data", processes)) as running:
             yield running
+
+
+async def _forget_topics(bootstrap: str) -> None:
+    """An installation with new databases would read what an earlier one told on the same broker."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+
+        async def ours() -> list[str]:
+            found = await admin.list_topics()
+            return [topic for topic in found if topic in TOPICS or topic.startswith(PARTNER_TOPIC_PREFIX)]
+
+        async def gone() -> bool:
+            return not await ours()
+
+        if there := await ours():
+            await admin.delete_topics(there)
+            await eventually(gone, what="the end of old topics")
+    finally:
+        await admin.close()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from services.backup.gateways.files import MOST_FILES_LISTED
 from services.backup.use_cases import files as stories
 from shared.kernel.errors import TooLarge, WrongMediaType
 from shared.kit.auth import STAFF, Role
-from shared.kit.fields import View
+from shared.kit.fields import PlainText, View
 from shared.kit.routing import CallerIn, HouseRouter, RuntimeIn, Tx
 
 LARGEST_FILE = 64 * 1024 * 1024
@@ -71,7 +71,7 @@ async def list_files(
     caller: CallerIn,
     runtime: RuntimeIn,
     limit: Annotated[int, Query(ge=1, le=MOST_FILES_LISTED)] = 50,
-    after: Annotated[str | None, Query(max_length=LONGEST_PATH_BYTES)] = None,
+    after: Annotated[Annotated[str, PlainText] | None, Query(max_length=LONGEST_PATH_BYTES)] = None,
 ) -> FilesView:
     """What the server's next backup is going to hold."""
     async with runtime.database.reading() as reader:

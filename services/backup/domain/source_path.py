@@ -31,7 +31,9 @@ def source_path(text: str) -> str:
     """`text` if it safely names a file below a folder; raises UnusablePath."""
     if not 0 < len(text.encode("utf-8", "surrogatepass")) <= LONGEST_PATH_BYTES:
         raise UnusablePath(f"A path has 1 to {LONGEST_PATH_BYTES} bytes.", field="path")
-    if "\\" in text or any(unicodedata.category(letter) in {"Cc", "Cs"} or letter in _BIDI for letter in text):
+    if "\\" in text or any(
+        unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} or letter in _BIDI for letter in text
+    ):
         raise UnusablePath("A path holds no control or direction-changing character and no backslash.", field="path")
     names = text.split("/")
     if len(names) > DEEPEST:

@@ -37,7 +37,7 @@ from services.billing.use_cases import payments as stories
 from shared.kernel.errors import IllegalMove
 from shared.kernel.money import LARGEST_MINOR, Money
 from shared.kit.auth import Role
-from shared.kit.fields import AmountOut, Body, Currency, Line, Paragraph, View
+from shared.kit.fields import EARLIEST, LATEST, AmountOut, Body, Currency, Line, Paragraph, View
 from shared.kit.paging import Page, Paging
 from shared.kit.routing import CallerIn, HouseRouter, Read, RuntimeIn, Tx
 
@@ -61,7 +61,8 @@ def _within_range(digits: str) -> str:
 
 
 def _a_day(text: str) -> str:
-    date.fromisoformat(text)
+    if not EARLIEST.date() <= date.fromisoformat(text) < LATEST.date():
+        raise ValueError("is out of range")
     return text
 
 

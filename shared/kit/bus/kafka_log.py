@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     KafkaError,
+    MessageSizeTooLargeError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     TopicAlreadyExistsError,
@@ -267,7 +269,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 session_timeout_ms=_ms(settings.session_seconds),
                 rebalance_timeout_ms=_ms(settings.rebalance_seconds),
                 heartbeat_interval_ms=_ms(settings.heartbeat_seconds),
-                fetch_max_wait_ms=500,
+                fetch_max_wait_ms=250,
                 retry_backoff_ms=100,
             )
             client.subscribe(self._topics, listener=self)
@@ -331,6 +333,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._bury(_end_consumer(client))
 
 
+@lru_cache(maxsize=10_000)
 def partition_of(key: str, partitions: int) -> int:
     """Where any Kafka client with the default partitioner puts this key."""
     number: int = (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
@@ -338,19 +341,31 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 async def _send_all(producer: AIOKafkaProducer, records: Sequence[Record], counts: Mapping[str, int]) -> None:
-    futures = []
+    """Whole batches, partition by partition side by side: a future for each record costs half the throughput."""
+    groups: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        future = await producer.send(
-            record.topic,
-            value=record.value,
-            key=record.key.encode(),
-            partition=partition_of(record.key, counts[record.topic]),
-            headers=list(record.headers),
-        )
-        futures.append(future)
-    for outcome in await asyncio.gather(*futures, return_exceptions=True):
+        groups.setdefault((record.topic, partition_of(record.key, counts[record.topic])), []).append(record)
+    sending = [_send_in_order(producer, topic, number, group) for (topic, number), group in groups.items()]
+    for outcome in await asyncio.gather(*sending, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+async def _send_in_order(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """The next batch leaves when the one before is acknowledged, so a failure leaves no hole."""
+    batch = producer.create_batch()
+    for record in records:
+        if not _added(batch, record):
+            await (await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            if not _added(batch, record):
+                raise MessageSizeTooLargeError(f"an event of {len(record.value)} bytes fits no batch")
+    await (await producer.send_batch(batch, topic, partition=partition))
+
+
+def _added(batch: Any, record: Record) -> bool:
+    added = batch.append(key=record.key.encode(), value=record.value, timestamp=None, headers=list(record.headers))
+    return added is not None
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, int]:

@@ -37,11 +37,21 @@ log = structlog.get_logger("bus")
 class Relay:
     """One replica. Whatever kills it, or lets two overlap, makes duplicates and never a loss or a change of order."""
 
-    def __init__(self, database: Database, log: EventLog, *, name: str, lease_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        *,
+        name: str,
+        doorbell: Doorbell | None = None,
+        lease_seconds: float = 5.0,
+    ) -> None:
+        """`doorbell`: one on OUTBOX that `Database.doorbells` rings already; by default one of the relay's own."""
         self._database = database
         self._log = log
         self._name = name
-        self.doorbell = Doorbell(database, OUTBOX)
+        self.doorbell = doorbell or Doorbell(database, OUTBOX)
+        self._rings = [] if doorbell else [self.doorbell.ring]
         self._leases = Leases(
             database, relay_shards, relay_members, key=["shard"], scope={}, group=f"{name}-relay", seconds=lease_seconds
         )
@@ -51,7 +61,7 @@ class Relay:
         """Publish until `stop`, then give the shards to the others."""
         helpers = [asyncio.create_task(self._leases.keep(_all_shards)), asyncio.create_task(self._measure())]
         wake = self._leases.changed
-        self._database.doorbells.append(self.doorbell.ring)
+        self._database.doorbells.extend(self._rings)
         try:
             async with self.doorbell.heard(wake):
                 while not stop.is_set():
@@ -59,7 +69,8 @@ class Relay:
                     if not await self._publish_until(stop):
                         await wait_for_any(stop, wake, timeout=self._pause())
         finally:
-            self._database.doorbells.remove(self.doorbell.ring)
+            for ring in self._rings:
+                self._database.doorbells.remove(ring)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)

@@ -18,7 +18,7 @@ from shared.kit.bus.log import Batch, EventLog, LogAway, Partition, Record
 from shared.kit.bus.outbox import bump_epoch
 from shared.kit.bus.relay import Relay
 from shared.kit.bus.tables import consumer_offsets, consumer_positions, outbox, parked_events
-from shared.kit.db import Transaction
+from shared.kit.db import Database, Transaction
 from tests.infrastructure.waiting import eventually
 from tests.kit.bus.harness import (
     LEASE_SECONDS,
@@ -70,8 +70,8 @@ class KilledBeforeDelete(Relay):
         await super()._forget(rows)
 
 
-def relay(bus: Bus, log: EventLog, name: str = "service") -> Relay:
-    return Relay(bus.service(name), log, name=name, lease_seconds=LEASE_SECONDS)
+def relay(database: Database, log: EventLog) -> Relay:
+    return Relay(database, log, name="service", lease_seconds=LEASE_SECONDS)
 
 
 def some_things(how_many: int) -> list[UUID]:
@@ -83,7 +83,7 @@ class TestNothingIsLostAndNothingIsAppliedTwice:
         database, log, things = bus.service(), bus.log(), some_things(20)
         facts = [language.fact(thing, number) for number in range(1, 6) for thing in things]
         consumer = Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, log), consumer):
+        async with running(relay(database, log), consumer):
             await announce(database, facts, at_once=7)
             await until_heard(database, {thing: [1, 2, 3, 4, 5] for thing in things})
         assert await count(database, outbox) == 0
@@ -118,7 +118,7 @@ class TestNothingIsLostAndNothingIsAppliedTwice:
                 await asyncio.Event().wait()
 
         listener.before = die
-        async with running(relay(bus, log)):
+        async with running(relay(database, log)):
             for _ in range(2):
                 replica = Consumer("service", database, log, listener.handlers, plan=PATIENT, batch=3)
                 task = asyncio.create_task(replica.run(asyncio.Event()))
@@ -134,7 +134,7 @@ class TestNothingIsLostAndNothingIsAppliedTwice:
         database, log, things = bus.service(), bus.log(), some_things(8)
         thin_ice = ThinIce(log, seed=7)
         consumer = Consumer("service", database, log, Listener(language).handlers, plan=QUICK)
-        async with running(relay(bus, thin_ice), consumer):
+        async with running(relay(database, thin_ice), consumer):
             facts = [language.fact(thing, n) for n in range(1, 9) for thing in things]
             await announce(database, facts, at_once=3)
             await until_heard(database, {thing: list(range(1, 9)) for thing in things})
@@ -149,7 +149,7 @@ class TestOnlyCommittedFactsLeave:
         assert await count(database, outbox) == 0
         await announce(database, [language.fact(thing, 2)])
         consumer = Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, log), consumer):
+        async with running(relay(database, log), consumer):
             await until_heard(database, {thing: [2]})
 
 
@@ -170,7 +170,7 @@ class TestOrderWithinAKey:
                         tx.publish(language.fact(thing, next_number[thing]))
 
         consumer = Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, log), consumer):
+        async with running(relay(database, log), consumer):
             await asyncio.gather(*(write(seed) for seed in range(5)))
             await until_heard(database, {thing: list(range(1, next_number[thing] + 1)) for thing in things})
 
@@ -180,9 +180,11 @@ class TestOrderWithinAKey:
         zombies = [Relay(bus.service(), ThinIce(log, seed), name="service") for seed in (1, 2, 3)]
 
         async def haunt(zombie: Relay) -> None:
-            while await count(database, outbox):
+            async def all_gone() -> bool:
                 await zombie.publish_once(range(16))
-                await asyncio.sleep(0.01)
+                return await count(database, outbox) == 0
+
+            await eventually(all_gone, what="an empty outbox")
 
         await announce(database, [language.fact(thing, n) for n in range(1, 13) for thing in things], at_once=5)
         await asyncio.gather(*map(haunt, zombies))
@@ -196,7 +198,7 @@ class TestSeveralReplicas:
         database, things = bus.service(), some_things(24)
         logs = [bus.log(), bus.log()]
         listeners = [Listener(language), Listener(language)]
-        relays = [relay(bus, log) for log in logs]
+        relays = [relay(database, logs[0]), relay(bus.service(), logs[1])]
         consumers = [
             Consumer("service", bus.service(), log, listener.handlers, plan=PATIENT)
             for log, listener in zip(logs, listeners, strict=True)
@@ -217,7 +219,7 @@ class TestSeveralReplicas:
     async def test_what_a_stopped_replica_had_is_taken_over_at_once(self, bus: Bus, language: Language) -> None:
         database, log, things = bus.service(), bus.log(), some_things(6)
         first = Consumer("service", bus.service(), bus.log(), Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, log)):
+        async with running(relay(database, log)):
             async with running(first):
                 await announce(database, [language.fact(thing, 1) for thing in things], at_once=6)
                 await until_heard(database, {thing: [1] for thing in things})
@@ -230,14 +232,14 @@ class TestSeveralReplicas:
         self, bus: Bus, language: Language
     ) -> None:
         database, log, things = bus.service(), bus.log(), some_things(6)
-        dead_relay = relay(bus, log)
+        dead_relay = relay(database, log)
         await dead_relay._leases.renew([(shard,) for shard in range(16)])
         dead = log.subscribe("service", [language.topic], _from_the_start)
         await log.ensure_topics([language.topic])
         await dead.poll(1, 0.2)
         await _die(dead)
         live = Consumer("service", bus.service(), bus.log(), Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, bus.log()), live):
+        async with running(relay(database, bus.log()), live):
             await announce(database, [language.fact(thing, 1) for thing in things], at_once=6)
             await until_heard(database, {thing: [1] for thing in things})
 
@@ -292,7 +294,7 @@ class TestARestoredProducer:
         database, log, thing = bus.service(), bus.log(), uuid4()
         producer = bus.service("producer")
         consumer = Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)
-        async with running(relay(bus, log, "producer"), consumer):
+        async with running(relay(producer, log), consumer):
             await announce(producer, [language.fact(thing, n) for n in (1, 2, 3)])
             await until_heard(database, {thing: [1, 2, 3]})
             # The restore forgot the last two events, the consumers did not.
@@ -372,7 +374,7 @@ class TestWaking:
     async def test_an_event_is_applied_soon_after_its_commit(self, bus: Bus, language: Language) -> None:
         """API, relay and consumer each have connections of their own, as three processes would."""
         database, thing = bus.service(), uuid4()
-        worker = relay(bus, bus.log())
+        worker = relay(bus.service(), bus.log())
         consumer = Consumer("service", bus.service(), bus.log(), Listener(language).handlers, plan=PATIENT)
         database.doorbells.append(worker.doorbell.ring)
         loop, seconds = asyncio.get_running_loop(), []

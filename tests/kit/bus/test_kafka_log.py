@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from shared.kit.bus.kafka_log import KafkaSettings, _key_text, partition_of
+from shared.kit.bus.log import Partition, ReadBounds, Record
+from tests.kit.bus.harness import KafkaBus, Language
 
 
 @pytest.mark.parametrize("key", ["a", "21", "0192f0c1-7a3e-7cc4-9a55-0c5f0a6d1e11", "ключ", "x" * 200])
@@ -30,3 +34,23 @@ def test_a_foreign_key_still_names_a_row(key: bytes | None) -> None:
 
 def test_settings_do_not_show_the_password() -> None:
     assert "geheim" not in repr(KafkaSettings(bootstrap="b", username="u", password="geheim"))
+
+
+@pytest.mark.parametrize("bus", ["kafka"], indirect=True)
+async def test_large_events_and_many_small_ones_keep_their_order(bus: KafkaBus, language: Language) -> None:
+    log, key = bus.log(), "one-key"
+    sizes = [10, 400_000, 20, 511_000, *[300] * 3000, 200_000]
+    await log.append([Record(language.topic, key, [("n", b"%d" % n)], b"x" * size) for n, size in enumerate(sizes)])
+
+    async def from_the_start(assigned: Collection[Partition], _bounds: ReadBounds) -> dict[Partition, int]:
+        return dict.fromkeys(assigned, 0)
+
+    subscription = log.subscribe("reader", [language.topic], from_the_start)
+    found: list[tuple[bytes, int]] = []
+    try:
+        while len(found) < len(sizes):
+            for batch in (await subscription.poll(500, 5.0)).values():
+                found += [(record.headers[0][1], len(record.value)) for record in batch.records]
+    finally:
+        await subscription.close()
+    assert found == [(b"%d" % n, size) for n, size in enumerate(sizes)]
