@@ -1,0 +1,1 @@
+"""Callers who mean harm, or err thoroughly: what they may do, send, hold open and race for."""

@@ -1,0 +1,197 @@
+"""Every operation of every service, read from the OpenAPI documents, with a body that it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from shared.kit.auth import Role
+
+Schema = Mapping[str, Any]
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`parameters` and `body` are schemas with their references filled in."""
+
+    service: str
+    method: str
+    path: str
+    name: str
+    parameters: Mapping[tuple[str, str], Schema]
+    media_type: str | None
+    body: Schema | None
+    callers: frozenset[Role]
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.name}"
+
+    def names_in(self, place: str) -> list[str]:
+        return [name for where, name in self.parameters if where == place]
+
+    @property
+    def takes_ids(self) -> list[tuple[str, str]]:
+        """(place, name) of every id among path, query and body; `server_ids` counts by its items."""
+        found = [
+            (place, name) for place, name in self.parameters if place in {"path", "query"} and name.endswith("_id")
+        ]
+        properties = (self.body or {}).get("properties", {})
+        return found + [("body", name) for name, schema in properties.items() if _holds_ids(schema)]
+
+
+def operations_of(service: str, document: Mapping[str, Any]) -> Iterator[Operation]:
+    """Everything that the document lists."""
+    for path, item in document["paths"].items():
+        for method, found in item.items():
+            content = found.get("requestBody", {}).get("content", {})
+            media_type = next(iter(content), None)
+            yield Operation(
+                service=service,
+                method=method.upper(),
+                path=path,
+                name=found["operationId"],
+                parameters={
+                    (each["in"], each["name"]): _filled(each["schema"], document)
+                    for each in found.get("parameters", [])
+                    if each["name"] != "Idempotency-Key"  # tests/kit/test_idempotency.py
+                },
+                media_type=media_type,
+                body=_object_in(_filled(content[media_type]["schema"], document)) if media_type else None,
+                callers=frozenset(Role(name) for name in found["x-callers"] if name != "anyone"),
+            )
+
+
+def fields_of(schema: Schema, where: Where = ()) -> Iterator[tuple[Where, Schema]]:
+    """Every field of a body, nested ones and items of lists too."""
+    for name, inner in schema.get("properties", {}).items():
+        place = (*where, name)
+        yield place, inner
+        found = _object_in(inner)
+        yield from fields_of(found, place)
+        if found.get("type") == "array":
+            yield (*place, 0), found["items"]
+            yield from fields_of(_object_in(found["items"]), (*place, 0))
+
+
+def sample_of(operation: Operation, ids: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A body with every field set that the operation takes; None where it takes none."""
+    if operation.body is None or operation.media_type == "application/octet-stream":
+        return None
+    found: dict[str, Any] = _SAMPLES[operation.name](ids)
+    return found
+
+
+def path_of(operation: Operation, ids: Mapping[str, Any]) -> str:
+    """The path with these ids in it; KeyError names an id that nobody planted."""
+    return operation.path.format_map({name: str(ids[name]) for name in operation.names_in("path")})
+
+
+def _holds_ids(schema: Schema) -> bool:
+    found = _object_in(schema)
+    return bool(found.get("format") == "uuid" or found.get("items", {}).get("format") == "uuid")
+
+
+def _object_in(schema: Schema) -> Schema:
+    """The one that is not null of `X | None`."""
+    choices = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    return choices[0] if len(choices) == 1 else schema
+
+
+def _filled(schema: Any, document: Mapping[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_filled(each, document) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _filled(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+    return {name: _filled(inner, document) for name, inner in schema.items()}
+
+
+def _text(ids: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "agreement_version": ids["version"],
+        "language": "en",
+        "text_sha256": ids["text_sha256"],
+        "channel": "portal",
+    }
+
+
+def _in_writing(_ids: Mapping[str, Any]) -> dict[str, Any]:
+    return {"channel": "portal"}
+
+
+def _reason(_ids: Mapping[str, Any]) -> dict[str, Any]:
+    return {"reason": "not as agreed"}
+
+
+_SAMPLES: dict[str, Any] = {
+    "advance_clock": lambda _ids: {"to": "2020-01-01T00:00:00Z"},
+    "register_customer": lambda ids: {
+        "name": "Ada",
+        "language": "en",
+        "zone": "Europe/Berlin",
+        "channel": "portal",
+        "customer_id": str(ids["customer_id"]),
+    },
+    "register_server": lambda _ids: {"name": "web-2", "operating_system": "Debian 12", "channel": "portal"},
+    "draft_contract": lambda ids: {
+        "customer_id": str(ids["customer_id"]),
+        "plan_code": "care-monthly-eur",
+        "server_ids": [str(ids["server_id"])],
+        "paper_bill": False,
+        "channel": "portal",
+    },
+    "accept_contract": _text,
+    "renew_contract": _text,
+    "withdraw_contract": _in_writing,
+    "stop_contract": _in_writing,
+    "request_work": lambda ids: {
+        "operation_code": "health-check",
+        "server_id": str(ids["server_id"]),
+        "note": "soon",
+        "channel": "portal",
+    },
+    "refuse_work": _reason,
+    "withdraw_work": _in_writing,
+    "put_billing_profile": lambda _ids: {
+        "legal_name": "Beispiel AG",
+        "address": {"lines": ["Hauptstraße 5"], "city": "Hamburg", "postal_code": "20095", "country": "DE"},
+        "tax_id": "DE136695976",
+        "exemption": {"certificate_reference": "C-1"},
+        "channel": "portal",
+    },
+    "report_payment": lambda ids: {
+        "invoice_id": str(ids["invoice_id"]),
+        "amount_minor": "100",
+        "currency": "EUR",
+        "channel": "portal",
+        "bank_reference": "REF-1",
+        "paid_on": "2026-01-02",
+    },
+    "approve_payment": lambda _ids: {},
+    "reject_payment": _reason,
+    "request_restore": lambda ids: {
+        "server_id": str(ids["server_id"]),
+        "run_id": str(ids["run_id"]),
+        "path": "etc/app.conf",
+        "channel": "portal",
+    },
+    "put_contact": lambda _ids: {"email": "ada@example.org", "language": "en"},
+    "register_partner": lambda _ids: {"name": "Beta Audit"},
+    "link_partner": lambda ids: {
+        "partner_id": str(ids["partner_id"]),
+        "customer_id": str(ids["customer_id"]),
+        "channel": "portal",
+    },
+    "end_partner_link": _in_writing,
+    "retry_parked_event": lambda _ids: {"accept_gap": False},
+    "skip_parked_event": _reason,
+}
+
+
+def missing_ids(ids: Mapping[str, Any], make: Any) -> dict[str, Any]:
+    """The same names with ids that nothing has."""
+    return {name: make() if isinstance(value, UUID) or name.endswith("_id") else value for name, value in ids.items()}

@@ -1,0 +1,191 @@
+"""A service in which one customer has one of everything, planted by the stories of the services' own tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import sqlalchemy as sa
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from deploy import services
+from services.backup.gateways import FileStore, Gateways
+from services.backup.gateways.fake_restic import FakeRestic
+from shared.kernel.ids import new_id
+from shared.kit import migrations
+from shared.kit.auth import Role
+from shared.kit.runtime import Runtime, embedded_authenticator
+from shared.kit.settings import CommonSettings
+from tests.backup.world import World
+from tests.billing.story import Story as Billing
+from tests.contracts.story import Story as Contracts
+from tests.hostile.operations import Operation, operations_of
+from tests.notify.story import Story as Notify
+from tests.notify.story import put_contact
+from tests.support.service import ServiceUnderTest, service_under_test
+
+NOTHING_PARKED = {"event_id": new_id(), "timer_id": new_id()}
+"""Ids that only operators use, of what only goes wrong."""
+
+
+@dataclass
+class Planted:
+    """`ids` are those of the customer's things, by the name under which routes take them."""
+
+    name: str
+    service: ServiceUnderTest
+    ids: dict[str, Any]
+
+    @cached_property
+    def operations(self) -> list[Operation]:
+        return list(operations_of(self.name, self.service.app.openapi()))
+
+    @property
+    def customer_id(self) -> UUID:
+        return UUID(str(self.ids["customer_id"]))
+
+    def signed_in(self, role: Role, *, customer_id: UUID | None = None) -> httpx.AsyncClient:
+        """A customer is the planted one unless another is named; a partner is the planted one."""
+        partner_id = UUID(str(self.ids["partner_id"])) if role is Role.PARTNER and "partner_id" in self.ids else None
+        own = (customer_id or self.customer_id) if role is Role.CUSTOMER else None
+        return self.service.as_role(role, customer_id=own, partner_id=partner_id, subject=f"hostile-{role}")
+
+    def a_caller_of(self, operation: Operation) -> httpx.AsyncClient:
+        """Somebody who may call it, the customer if possible."""
+        if not operation.callers:
+            return self.service.anonymous()
+        role = Role.CUSTOMER if Role.CUSTOMER in operation.callers else min(operation.callers)
+        return self.signed_in(role)
+
+    async def rows(self) -> dict[str, int]:
+        """How many rows each table holds."""
+        tables = migrations.merged(import_module(f"services.{self.name}.db.tables").metadata).sorted_tables
+        counts = [sa.select(sa.literal(table.name), sa.func.count()).select_from(table) for table in tables]
+        async with self.service.runtime.database.reading() as reader:
+            found: list[Any] = list(await reader.rows(sa.union_all(*counts)))
+        return dict(found)
+
+
+@asynccontextmanager
+async def planted(name: str, folder: Path, database_url: str | None) -> AsyncIterator[Planted]:
+    """The service over that database (none: an SQLite file) with its customer's things."""
+    restic = FakeRestic()
+    async with opened(name, folder, database_url, restic) as service:
+        plant = {"contracts": _contracts, "billing": _billing, "notify": _notify}
+        ids = await (_backup(service, restic) if name == "backup" else plant[name](service))
+        yield Planted(name, service, {"decision_id": await _a_decision(service), **NOTHING_PARKED, **ids})
+
+
+@asynccontextmanager
+async def opened(
+    name: str, folder: Path, database_url: str | None, restic: FakeRestic | None = None
+) -> AsyncIterator[ServiceUnderTest]:
+    """The service with nothing in it and without a limit of rate."""
+    common = CommonSettings(data_dir=folder, clock="virtual", log_level="error", rate_limit_per_second=0)
+    settings = services.settings_of(name)
+    if database_url is not None:
+        settings = settings.model_copy(update={"database_url": SecretStr(database_url)})
+
+    def open_runtime() -> Runtime:
+        app: Any = import_module(f"services.{name}.app")
+        own = {"gateways": Gateways(FileStore(folder), restic or FakeRestic())} if name == "backup" else {}
+        runtime: Runtime = app.open_runtime(
+            common, settings=settings, authenticator=embedded_authenticator(common), **own
+        )
+        return runtime
+
+    def create_app(runtime: Runtime) -> FastAPI:
+        return services.app_of(runtime)
+
+    handlers = import_module(f"services.{name}.consumers").handlers
+    timers = import_module(f"services.{name}.schedule").timers
+    async with service_under_test(open_runtime, create_app, handlers, timers) as service:
+        yield service
+
+
+async def _a_decision(service: ServiceUnderTest) -> UUID:
+    """The newest one; a service that decided nothing has none that could be read."""
+    items = (await service.as_role(Role.SUPPORT).get("/v1/decisions")).json()["items"]
+    return UUID(items[-1]["id"]) if items else new_id()
+
+
+async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
+    story = Contracts(service)
+    await story.active()
+    body = {
+        "operation_code": "health-check",
+        "server_id": story.server_ids[0],
+        "note": "soon",
+        "channel": "portal",
+    }
+    work = await story.http.post(f"/v1/contracts/{story.contract}/work-requests", json=body)
+    assert work.status_code == 201, work.text
+    offered = await story.offered()
+    return {
+        "customer_id": story.customer_id,
+        "contract_id": UUID(story.contract),
+        "server_id": UUID(story.server_ids[0]),
+        "work_request_id": UUID(work.json()["id"]),
+        "subject_id": UUID(story.contract),
+        "version": offered["agreement_version"],
+        "text_sha256": offered["text_sha256"],
+    }
+
+
+async def _billing(service: ServiceUnderTest) -> dict[str, Any]:
+    story = Billing(service)
+    invoice = await story.issued()
+    payment = await story.reported(invoice)
+    return {
+        "customer_id": UUID(invoice["customer_id"]),
+        "contract_id": UUID(invoice["contract_id"]),
+        "invoice_id": UUID(invoice["id"]),
+        "payment_id": UUID(payment),
+        "subject_id": UUID(payment),
+    }
+
+
+async def _backup(service: ServiceUnderTest, restic: FakeRestic) -> dict[str, Any]:
+    world = World(service, restic, await service.now())
+    await world.begin()
+    restore = await world.ask_restore()
+    assert restore.status_code == 201, restore.text
+    await service.run_due()
+    protection = await world.protection()
+    return {
+        "customer_id": world.customer_id,
+        "contract_id": world.contract_id,
+        "server_id": world.server_id,
+        "protection_id": UUID(protection["id"]),
+        "run_id": UUID((await world.runs())[0]["id"]),
+        "restore_id": UUID(restore.json()["id"]),
+        "subject_id": UUID(protection["id"]),
+        "path": "etc/app.conf",
+    }
+
+
+async def _notify(service: ServiceUnderTest) -> dict[str, Any]:
+    story = Notify()
+    for fact in story.all_facts():
+        await service.tell(fact)
+    await put_contact(service, story.customer_id)
+    partner = (await service.as_role(Role.ADMIN).post("/v1/partners", json={"name": "Alpha Audit"})).json()["id"]
+    customer = service.as_role(Role.CUSTOMER, customer_id=story.customer_id)
+    body = {"partner_id": partner, "customer_id": str(story.customer_id), "channel": "portal"}
+    link = (await customer.post("/v1/partner-links", json=body)).json()["id"]
+    notices = (await customer.get("/v1/notices")).json()["items"]
+    return {
+        "customer_id": story.customer_id,
+        "partner_id": UUID(partner),
+        "link_id": UUID(link),
+        "notice_id": UUID(notices[0]["id"]),
+        "subject_id": UUID(notices[0]["subject_id"]),
+    }

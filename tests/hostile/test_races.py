@@ -1,0 +1,163 @@
+"""Who decides at the same moment: one wins, and the others are told by whom or by what they lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.events.contracts import (
+    ContractAccepted,
+    ContractWithdrawn,
+    RenewalRequested,
+    StopRequested,
+    WorkCompleted,
+    WorkRefused,
+    WorkWithdrawn,
+)
+from shared.kernel.ids import new_id
+from shared.kit.auth import Role
+from tests.billing.story import Story as Billing
+from tests.contracts.story import OPENS
+from tests.contracts.story import Story as Contracts
+from tests.hostile.planted import opened
+from tests.infrastructure.postgres import PostgresServer
+from tests.support.service import ServiceUnderTest
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def contracts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Contracts]:
+    async with _fresh("contracts", request, tmp_path) as service:
+        yield Contracts(service)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def billing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Billing]:
+    async with _fresh("billing", request, tmp_path) as service:
+        yield Billing(service)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def notify(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
+    async with _fresh("notify", request, tmp_path) as service:
+        yield service
+
+
+def _fresh(name: str, request: pytest.FixtureRequest, folder: Path) -> Any:
+    if request.param == "sqlite":
+        return opened(name, folder, None)
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    database = f"race_{name}_{new_id().hex}"
+    server.create_database(database)
+    return opened(name, folder, server.url_for(database))
+
+
+def _won_and_lost(answers: list[httpx.Response]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    won = [answer.json() for answer in answers if answer.is_success]
+    lost = [answer.json() for answer in answers if not answer.is_success]
+    assert {problem["status"] for problem in lost} <= {409}, lost
+    return won, lost
+
+
+async def test_two_renewals_at_once_are_one_decision(contracts: Contracts) -> None:
+    await contracts.active()
+    await contracts.service.advance(to=OPENS)
+    won, lost = _won_and_lost(await asyncio.gather(*(contracts.do("renew") for _ in range(8))))
+    assert len(won) == 1
+    assert {(problem["code"], problem["facts"]["decision"]) for problem in lost} == {("AlreadyDecided", "renew")}
+    assert len(await contracts.told(RenewalRequested)) == 1
+
+
+async def test_of_stopping_and_renewing_at_once_the_loser_is_told_what_won(contracts: Contracts) -> None:
+    await contracts.active()
+    await contracts.service.advance(to=OPENS)
+    verbs = ["stop", "renew"] * 4
+    won, lost = _won_and_lost(await asyncio.gather(*(contracts.do(verb) for verb in verbs)))
+    [told] = await contracts.told(RenewalRequested, StopRequested)
+    decided = "renew" if isinstance(told, RenewalRequested) else "stop"
+    assert [answer["window"]["decision"] for answer in won] == [decided]
+    assert {(problem["code"], problem["facts"]["decision"]) for problem in lost} == {("AlreadyDecided", decided)}
+
+
+async def test_of_accepting_and_withdrawing_at_once_either_is_a_clean_story(contracts: Contracts) -> None:
+    """Both may win, acceptance first; never is a withdrawn contract accepted."""
+    await contracts.drafted()
+    verbs = ["accept", "withdraw"] * 4
+    answers = await asyncio.gather(*(contracts.do(verb) for verb in verbs))
+    _won, lost = _won_and_lost(answers)
+    assert await contracts.status() == "withdrawn"
+    kinds = [type(fact) for fact in await contracts.told(ContractAccepted, ContractWithdrawn)]
+    assert kinds in ([ContractAccepted, ContractWithdrawn], [ContractWithdrawn])
+    assert {problem["code"] for problem in lost} == {"IllegalMove"}
+    assert {problem["facts"]["state"] for problem in lost} <= {"accepted", "withdrawn"}
+
+
+async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: Contracts) -> None:
+    await contracts.active()
+    body = {
+        "operation_code": "health-check",
+        "server_id": contracts.server_ids[0],
+        "channel": "portal",
+    }
+    work = (await contracts.http.post(f"/v1/contracts/{contracts.contract}/work-requests", json=body)).json()["id"]
+    answers = await asyncio.gather(
+        *(
+            client.post(f"/v1/work-requests/{work}/{verb}", json=sent)
+            for client, verb, sent in [
+                (contracts.technician, "complete", None),
+                (contracts.http, "withdraw", {"channel": "portal"}),
+            ]
+            * 3
+        )
+    )
+    won, lost = _won_and_lost(answers)
+    [told] = await contracts.told(WorkCompleted, WorkRefused, WorkWithdrawn)
+    assert len(won) == 1
+    assert type(told).__name__.lower().endswith(won[0]["status"])
+    assert {problem["facts"]["state"] for problem in lost} == {won[0]["status"]}
+
+
+async def test_of_approving_and_rejecting_at_once_by_many_one_verdict_stands(billing: Billing) -> None:
+    payment = await billing.reported(await billing.issued())
+    one, other = billing.finance, billing.other_finance
+    calls = [billing.approve(payment, one), billing.reject(payment, other)] * 1
+    calls += [billing.reject(payment, one), billing.approve(payment, other)]
+    won, lost = _won_and_lost(await asyncio.gather(*calls))
+    [audited] = await billing.announced("payment-audited")
+    assert [answer["status"] for answer in won] == [audited.verdict]
+    assert {problem["facts"]["state"] for problem in lost} == {audited.verdict}
+
+
+async def test_of_eight_profiles_set_over_one_version_at_once_one_is_kept(billing: Billing) -> None:
+    invoice = await billing.issued()
+    client = billing.customer(invoice["customer_id"])
+    path = f"/v1/customers/{invoice['customer_id']}/billing-profile"
+    there = await client.get(path)
+    bodies = [
+        {"legal_name": f"Name {number}", "address": there.json()["address"], "channel": "portal"} for number in range(8)
+    ]
+    over = {"if-match": there.headers["etag"]}
+    won, lost = _won_and_lost(
+        list(await asyncio.gather(*(client.put(path, json=body, headers=over) for body in bodies)))
+    )
+    assert len(won) == 1
+    assert {problem["code"] for problem in lost} == {"ProfileChanged"}
+    assert (await client.get(path)).json()["legal_name"] == won[0]["legal_name"]
+
+
+async def test_of_ending_a_link_by_many_at_once_one_ends_it(notify: ServiceUnderTest) -> None:
+    admin, customer_id = notify.as_role(Role.ADMIN), new_id()
+    partner = (await admin.post("/v1/partners", json={"name": "Alpha Audit"})).json()["id"]
+    body = {"partner_id": partner, "customer_id": str(customer_id), "channel": "portal"}
+    customer = notify.as_role(Role.CUSTOMER, customer_id=customer_id)
+    link = (await customer.post("/v1/partner-links", json=body)).json()["id"]
+    path = f"/v1/partner-links/{link}/end"
+    won, lost = _won_and_lost(
+        list(await asyncio.gather(*(client.post(path, json={"channel": "portal"}) for client in [admin, customer] * 4)))
+    )
+    assert len(won) == 1
+    assert {(problem["code"], problem["facts"]["state"]) for problem in lost} == {("IllegalMove", "ended")}
