@@ -16,8 +16,10 @@ demo: runtime ## Play the demonstration; URL=… plays it against a running Main
 split: runtime ## Run every service as a process of its own
 	@exec $(PYTHON) -m deploy.cli split
 
+# Two processes; a file's tests stay together, so that each process has servers of its own and shares them.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic insists on real servers
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: development ## Check style, types and the direction of imports
 	.venv/bin/ruff check

@@ -26,6 +26,11 @@ def _plain_tracebacks() -> None:
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole-system stories first: with two processes at work, the long file does not come last and alone."""
+    items.sort(key=lambda item: "tests/system/" not in item.path.as_posix())
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL for the whole run; make a database of your own in it."""

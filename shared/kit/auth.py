@@ -25,6 +25,7 @@ REMEMBER_SECONDS = 60
 REMEMBER_AT_MOST = 10_000
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8_192
+LONGEST_SUBJECT = 200
 REFETCH_KEYS_AFTER_SECONDS = 300
 REFETCH_KEYS_AT_MOST_EVERY_SECONDS = 10
 DEVELOPMENT_TOKEN_SECONDS = 8 * 3600
@@ -182,9 +183,11 @@ def require(caller: Caller, roles: frozenset[Role]) -> None:
 
 def _caller(claims: dict[str, Any], roles_claim: str) -> Caller:
     try:
-        listed = claims.get(roles_claim, [])
+        listed, subject = claims.get(roles_claim, []), str(claims["sub"])
+        if not isinstance(listed, list) or not 0 < len(subject) <= LONGEST_SUBJECT:
+            raise TypeError("roles are a list, and a subject is kept whole")
         return Caller(
-            subject=str(claims["sub"])[:200],
+            subject=subject,
             roles=frozenset(Role(name) for name in listed if name in set(Role)),
             customer_id=UUID(claims["customer_id"]) if claims.get("customer_id") else None,
             partner_id=UUID(claims["partner_id"]) if claims.get("partner_id") else None,

@@ -67,11 +67,14 @@ class Planted:
 
     async def rows(self) -> dict[str, int]:
         """How many rows each table holds."""
-        tables = migrations.merged(import_module(f"services.{self.name}.db.tables").metadata).sorted_tables
-        counts = [sa.select(sa.literal(table.name), sa.func.count()).select_from(table) for table in tables]
         async with self.service.runtime.database.reading() as reader:
-            found: list[Any] = list(await reader.rows(sa.union_all(*counts)))
+            found: list[Any] = list(await reader.rows(self._counts))
         return dict(found)
+
+    @cached_property
+    def _counts(self) -> sa.TextClause:
+        tables = migrations.merged(import_module(f"services.{self.name}.db.tables").metadata).sorted_tables
+        return sa.text(" UNION ALL ".join(f"SELECT '{table.name}', count(*) FROM {table.name}" for table in tables))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.billing.domain.invoice import Invoice, InvoiceStatus, VoidReason
+from services.billing.domain.invoice import Invoice, VoidReason
 from services.billing.domain.payment import Payment, PaymentStatus
 
 
@@ -32,7 +32,15 @@ class Ending:
         """Whether nothing can come of this invoice any more."""
         if not self.is_after(invoice.period_index):
             return False
-        hopeful = PaymentStatus.APPROVED if invoice.status is InvoiceStatus.PAID else PaymentStatus.REPORTED
         return not self.may_be_held or not any(
-            payment.status is hopeful and payment.reported_at < self.ended_at for payment in payments
+            payment.reported_at < self.ended_at and _may_renew(payment, invoice) for payment in payments
         )
+
+
+def _may_renew(payment: Payment, invoice: Invoice) -> bool:
+    """Only an audit that finds the invoice covered renews: one to come, or one since the invoice was paid."""
+    if payment.status is not PaymentStatus.APPROVED:
+        return payment.status is PaymentStatus.REPORTED
+    return (
+        invoice.settled_at is not None and payment.audited_at is not None and payment.audited_at >= invoice.settled_at
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -40,9 +41,36 @@ def test_an_ending_closes_what_no_payment_in_time_can_save(
         ended_at=NOON,
         may_be_held=may_be_held,
     )
-    payments = [a_payment(status=PaymentStatus(payment), reported_at=reported_at)] if payment else []
+    payments = [a_payment(status=PaymentStatus(payment), reported_at=reported_at, audited_at=AFTER)] if payment else []
+    settled_at = AFTER if invoice == "paid" else None
 
-    assert ending.closes(an_invoice(status=InvoiceStatus(invoice)), payments) is closes
+    assert ending.closes(an_invoice(status=InvoiceStatus(invoice), settled_at=settled_at), payments) is closes
+
+
+@pytest.mark.parametrize(
+    ("in_time", "closes"),
+    [
+        # A part in time, and the payment that covers the rest too late.
+        ({"status": PaymentStatus.APPROVED, "audited_at": BEFORE}, True),
+        # Covered by a late payment, but one in time is still in audit and would renew.
+        ({"status": PaymentStatus.REPORTED}, False),
+        ({"status": PaymentStatus.REJECTED, "audited_at": AFTER}, True),
+    ],
+)
+def test_only_a_payment_in_time_whose_audit_finds_the_invoice_covered_keeps_it(
+    in_time: dict[str, Any], closes: bool
+) -> None:
+    ending = Ending(
+        contract_id=UUID(int=2),
+        last_period_index=0,
+        reason=VoidReason.SERVICE_EXPIRED,
+        ended_at=NOON,
+        may_be_held=True,
+    )
+    late = a_payment(status=PaymentStatus.APPROVED, reported_at=AFTER, audited_at=AFTER)
+    invoice = an_invoice(status=InvoiceStatus.PAID, settled_at=AFTER)
+
+    assert ending.closes(invoice, [a_payment(reported_at=BEFORE, **in_time), late]) is closes
 
 
 def test_an_ending_leaves_served_periods_alone() -> None:
