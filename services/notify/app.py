@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
-from shared.kit.bus.log import EventLog
 
 from services.notify import gateways
 from services.notify.api import contacts, feeds, notices, partners
@@ -13,6 +12,7 @@ from services.notify.settings import NotifySettings
 from shared.kit import decisions, runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
+from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from shared.kit.bus.consumer import Handlers
-
 from services.notify.domain.notice import NoticeKind
 from services.notify.use_cases.feeds import fan_out
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
@@ -20,6 +18,7 @@ from shared.events.contracts import (
 )
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS, fact_of
+from shared.kit.bus.consumer import Handlers
 from shared.kit.db import Transaction
 
 handlers = Handlers()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from shared.kit.bus.log import EventLog
-
 from services.notify.db import partners
 from services.notify.domain.partner import NotYourself, Partner, PartnerLink, in_writing
 from services.notify.use_cases.feeds import PURGE, PURGE_EVERY
@@ -13,6 +11,7 @@ from shared.events.notify import PartnerLinked, PartnerUnlinked
 from shared.events.registry import partner_topic
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail
+from shared.kit.bus.log import EventLog
 from shared.kit.db import Database, Transaction
 from shared.kit.schedule import set_timer
 
