@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo split test check docs lock clean runtime development
+.PHONY: help run demo split test soak check docs lock clean runtime development
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ split: runtime ## Run every service as a process of its own
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life
+	@exec $(PYTHON) -m tests.simulation --customers 2000 --years 10 $(ARGS)
 
 check: development ## Check style, types and the direction of imports
 	.venv/bin/ruff check

@@ -1,0 +1,108 @@
+"""What makes a run repeatable, and what goes wrong in it: deaths between any two steps."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import structlog
+
+from services.contracts.db import agreements, catalogue
+from shared.kernel import ids
+from shared.kit import runtime, schedule
+from shared.kit.bus import clock as bus_clock
+from shared.kit.bus import parking, relay
+from shared.kit.db import Database, Reader, Transaction
+from tests.simulation.agenda import Dice, SimulatedClock
+from tests.simulation.terms import simulated_agreements, simulated_catalogue
+
+
+class Died(BaseException):
+    """The process is gone; no `except Exception` of the product gets to see it."""
+
+
+class Saboteur:
+    """A commit hook: once armed, the process dies just before or just after one of the next commits."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._before = False
+        self.deaths = 0
+
+    def arm(self, dice: Dice, probability: float, *, commits: int) -> None:
+        self._left = 0
+        if dice.falls(probability):
+            self._left = dice.random.randint(1, commits)
+            self._before = dice.falls(0.5)
+
+    def disarm(self) -> None:
+        self._left = 0
+
+    async def hook(self, tx: Transaction) -> None:
+        """The last of the commit hooks."""
+        if self._left == 0:
+            return
+        self._left -= 1
+        if self._left == 0 and self._before:
+            self._die()
+        elif self._left == 0:
+            tx.after_commit(self._die)
+
+    def _die(self) -> None:
+        self.deaths += 1
+        raise Died()
+
+
+class SimulatedDatabase(Database):
+    """SQLite whose commits do not leave the event loop, on the simulated clock, also where leases ask for real time."""
+
+    simulated: SimulatedClock
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.clock = self.simulated
+        # What a power cut would lose is of no interest here.
+        self._writer.exec_driver_sql("PRAGMA synchronous=OFF")
+
+    async def real_now(self) -> datetime:
+        return self.clock.now()
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        work()
+
+
+@contextmanager
+def repeatable(seed: int, clock: SimulatedClock) -> Iterator[None]:
+    """Ids, jitter, backoff and leases follow the seed and the simulated clock; the logs are silent."""
+
+    async def real_now(_reader: Reader) -> datetime:
+        return clock.now()
+
+    database = type("SimulatedDatabase", (SimulatedDatabase,), {"simulated": clock})
+    state, logged = random.getstate(), structlog.get_config()
+    random.seed(seed)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with ExitStack() as stack:
+        for target, name, value in (
+            (ids, "time", SimpleNamespace(time_ns=clock.time_ns)),
+            (ids, "os", SimpleNamespace(urandom=Dice(seed, "ids").random.randbytes)),
+            (ids, "_last", 0),
+            (relay, "time", SimpleNamespace(monotonic=clock.monotonic)),
+            (bus_clock, "real_now", real_now),
+            (parking, "real_now", real_now),
+            (runtime, "Database", database),
+            (schedule, "BATCH", 8),
+            (schedule, "JOBS_AT_ONCE", 1),
+            (agreements, "published", simulated_agreements),
+            (catalogue, "published", simulated_catalogue),
+        ):
+            stack.enter_context(mock.patch.object(target, name, value))
+        stack.callback(random.setstate, state)
+        stack.callback(lambda: structlog.configure(**logged))
+        yield

@@ -1,0 +1,89 @@
+"""Finance audits what customers report, slowly at times; technicians do or refuse the work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from services.billing.domain.payment import OwnEntry
+from services.billing.use_cases import payments
+from services.contracts.domain.work_request import NothingToRefuse
+from services.contracts.use_cases import work_requests
+from shared.kernel.errors import IllegalMove
+from tests.simulation.agenda import Dice
+from tests.simulation.company import HOUR, MINUTE, Company
+from tests.simulation.told import Told
+
+DAY = timedelta(days=1)
+
+
+class Staff:
+    """`hear` is told of every fact."""
+
+    def __init__(self, company: Company, dice: Dice) -> None:
+        self.company = company
+        self.dice = dice
+
+    def hear(self, told: Told) -> None:
+        if told.kind == "payment-reported":
+            self._plan_audit(told)
+        elif told.kind == "work-requested":
+            delay = self.dice.between(HOUR, 9 * DAY)
+            self.company.agenda.after(delay, lambda: self.answer_work(told))
+
+    def _plan_audit(self, told: Told) -> None:
+        speed = self.dice.one_of({"quick": 30, "usual": 55, "slow": 15})
+        shortest, longest = {
+            "quick": (timedelta(), MINUTE),
+            "usual": (10 * MINUTE, 30 * HOUR),
+            "slow": (2 * DAY, 20 * DAY),
+        }[speed]
+        approves = self.dice.falls(0.88)
+        self.company.agenda.after(self.dice.between(shortest, longest), lambda: self.audit(told, approves))
+        if self.dice.falls(0.03):
+            # A colleague who decides as well, and otherwise.
+            self.company.agenda.after(self.dice.between(shortest, longest), lambda: self.audit(told, not approves))
+
+    async def audit(self, told: Told, approves: bool) -> None:
+        """Ada tries her own entries first; Bob does those."""
+        answer = await self._decide(told, approves, by="finance:ada", may=(OwnEntry, IllegalMove))
+        if isinstance(answer, OwnEntry):
+            await self._decide(told, approves, by="finance:bob", may=(IllegalMove,))
+
+    async def _decide(
+        self, told: Told, approves: bool, *, by: str, may: tuple[type[OwnEntry] | type[IllegalMove], ...]
+    ) -> object:
+        payment_id: UUID = told.id_of("payment_id")
+        answer = await self.company.command(
+            "billing",
+            told.customer_id,
+            f"{'approve' if approves else 'reject'} {str(payment_id)[:8]}",
+            lambda tx: (
+                payments.approve_payment(tx, payment_id, by=by)
+                if approves
+                else payments.reject_payment(tx, payment_id, reason="Not on our account.", by=by)
+            ),
+            by=by,
+            may=may,
+        )
+        return answer.refusal
+
+    async def answer_work(self, told: Told) -> None:
+        work_id, customer_id = told.id_of("work_request_id"), told.customer_id
+        if self.dice.falls(0.3):
+            await self.company.command(
+                "contracts",
+                customer_id,
+                "refuse work",
+                lambda tx: work_requests.refuse_work(tx, work_id, reason="Too dangerous."),
+                by="technician:eve",
+                may=(NothingToRefuse,),
+            )
+        await self.company.command(
+            "contracts",
+            customer_id,
+            "complete work",
+            lambda tx: work_requests.complete_work(tx, work_id),
+            by="technician:eve",
+            may=(IllegalMove,),
+        )
