@@ -8,6 +8,7 @@ from services.billing.use_cases import invoices
 from shared.events.contracts import (
     ContractAccepted,
     ContractWithdrawn,
+    RenewalRefused,
     RenewalRequested,
     ServiceExpired,
     ServiceRenewed,
@@ -77,6 +78,18 @@ async def end_expired(tx: Transaction, fact: ServiceExpired, _envelope: Envelope
         reason=VoidReason.STOPPED_BY_CUSTOMER if stopped else VoidReason.SERVICE_EXPIRED,
         ended_at=fact.ended_at,
         may_be_held=fact.reason == "not-renewed",
+    )
+    await invoices.end_contract(tx, fact.customer_id, ending)
+
+
+@handlers.on(RenewalRefused)
+async def end_refused_renewal(tx: Transaction, fact: RenewalRefused, _envelope: Envelope) -> None:
+    ending = Ending(
+        contract_id=fact.contract_id,
+        last_period_index=fact.period_index - 1,
+        reason=VoidReason.SERVICE_EXPIRED,
+        ended_at=fact.ended_at,
+        may_be_held=False,
     )
     await invoices.end_contract(tx, fact.customer_id, ending)
 

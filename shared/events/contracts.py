@@ -167,6 +167,20 @@ class ServiceRenewed(ContractFact):
     retention_days: int
 
 
+class RenewalRefused(ContractFact):
+    """A payment that came in time cannot renew any more: its money is the customer's credit."""
+
+    kind: ClassVar[str] = "renewal-refused"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"contract_id", "period_index", "reason", "refused_at"})
+
+    period_index: int
+    """Of the period that is not going to be served."""
+    payment_id: UUID
+    ended_at: AwareDatetime
+    reason: Literal["servers-in-another-contract"]
+    refused_at: AwareDatetime
+
+
 class ServiceHeld(ContractFact):
     """A payment reported before the end is still in audit: the service goes on until the audit decides."""
 
@@ -239,6 +253,7 @@ FACTS: list[type[Fact]] = [
     RenewalRequested,
     StopRequested,
     ServiceRenewed,
+    RenewalRefused,
     ServiceHeld,
     ServiceExpired,
     WorkRequested,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from services.billing.consumers import bill_first_period
 from services.billing.db.tables import invoices
-from shared.events.contracts import ServiceRenewed, StopRequested
+from shared.events.contracts import RenewalRefused, ServiceRenewed, StopRequested
 from shared.kernel.ids import new_id
 from tests.billing.story import (
     FRENCH_BUSINESS,
@@ -280,6 +280,33 @@ async def test_a_renewal_paid_before_the_end_and_approved_after_it_is_paid(story
 
     assert (await story.invoice_of(contract, 2))["status"] == "paid"
     assert await story.credit(contract.customer_id) == []
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+async def test_money_for_a_renewal_that_contracts_refused_becomes_credit(story: Story, told_first: bool) -> None:
+    contract, invoice, end = await renewal_in(story)
+    payment_id = await story.reported(invoice)
+    refusal = RenewalRefused(
+        customer_id=contract.customer_id,
+        contract_id=contract.contract_id,
+        agreement_version=contract.agreement_version,
+        period_index=2,
+        payment_id=UUID(payment_id),
+        ended_at=end,
+        reason="servers-in-another-contract",
+        refused_at=end,
+    )
+    await story.service.tell(an_expiry(contract, reason="not-renewed", ended_at=end))
+    if told_first:
+        await story.service.tell(refusal)
+        await story.approve(payment_id)
+    else:
+        await story.approve(payment_id)
+        await story.service.tell(refusal)
+        await story.service.tell(refusal)
+
+    assert (await story.invoice_of(contract, 2))["status"] == ("void" if told_first else "paid")
+    assert await story.credit(contract.customer_id) == [11_900]
 
 
 async def test_a_renewal_reported_after_the_end_is_void_and_its_money_credit(story: Story) -> None:

@@ -166,9 +166,6 @@ WHERE c.customer_id IN touched AND c.status IN ('active', 'held') AND p.status =
   SELECT 1 FROM billing.invoices i
   WHERE i.contract_id = c.id AND i.period_index = p.period_index AND i.status <> 'void')
 """,
-    # Known gap: contracts tells nobody when a renewal paid in time finds its servers in another contract (the word of
-    # the payment came after the end, and the customer had bought anew). Billing keeps that money, neither settled nor
-    # credited; the last condition goes once there is a fact for it.
     "approved money settles a served period or is credit": f"""{_MONEY}
 SELECT m.customer_id, m.id || ' ' || m.status || ' total ' || m.total_minor || ' approved ' || m.approved
   || ' credited ' || m.credited
@@ -177,8 +174,7 @@ FROM money m WHERE m.approved - m.credited <> CASE
   WHEN m.status = 'issued' THEN m.approved
   WHEN EXISTS (SELECT 1 FROM contracts.periods p WHERE p.contract_id = m.contract_id
     AND p.period_index = m.period_index AND p.status = 'paid') THEN m.total_minor
-  ELSE 0 END AND NOT EXISTS (SELECT 1 FROM contracts.decisions d WHERE d.subject_id = m.contract_id
-    AND json_extract(d.facts, '$.servers_in_another_contract'))
+  ELSE 0 END
 """,
     "an invoice that is covered is paid": f"""{_MONEY}
 SELECT m.customer_id, m.id FROM money m WHERE m.status = 'issued' AND m.approved >= m.total_minor
@@ -191,8 +187,6 @@ LEFT JOIN contracts.periods p ON p.contract_id = i.contract_id AND p.period_inde
 WHERE i.customer_id IN touched AND i.status = 'paid' AND coalesce(p.status, '') <> 'paid'
   AND NOT EXISTS (SELECT 1 FROM billing.payments y
     WHERE y.invoice_id = i.id AND y.status = 'approved' AND y.reported_at >= b.ends_at)
-  AND NOT EXISTS (SELECT 1 FROM contracts.decisions d WHERE d.subject_id = c.id AND d.kind = 'service.renew'
-    AND d.verdict = 'refused' AND json_extract(d.facts, '$.servers_in_another_contract'))
 """,
     "a window that opened was told": """
 SELECT c.customer_id, p.contract_id || '/' || p.period_index

@@ -25,6 +25,7 @@ from services.contracts.domain.happening import (
     Renewed,
     WindowOpened,
 )
+from services.contracts.domain.payment import Payment
 from services.contracts.domain.period import Choice, ServicePeriod
 from shared.events import contracts as facts
 from shared.events.envelope import Amount
@@ -85,6 +86,8 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
             await _decide(tx, contract, None, "contract.payment", "rejected", "3.2", **shown)
         case PaidTooLate(payment, ended_at, servers_taken):
             shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
+            if servers_taken:
+                tx.publish(_renewal_refused(tx, contract, payment, ended_at))
             late = {"ended_at": _text(ended_at), "servers_in_another_contract": servers_taken}
             await _decide(tx, contract, None, "service.renew", "refused", "3.4", **shown, **late)
         case PaymentUnneeded(payment, status):
@@ -172,6 +175,19 @@ def _renewal_requested(tx: Transaction, contract: Contract, period: ServicePerio
         starts_at=period.starts_at,
         ends_at=period.ends_at,
         requested_at=tx.now,
+    )
+
+
+def _renewal_refused(tx: Transaction, contract: Contract, payment: Payment, ended_at: datetime) -> facts.RenewalRefused:
+    return facts.RenewalRefused(
+        customer_id=contract.customer_id,
+        contract_id=contract.id,
+        agreement_version=contract.agreement_version,
+        period_index=payment.period_index,
+        payment_id=payment.id,
+        ended_at=ended_at,
+        reason="servers-in-another-contract",
+        refused_at=tx.now,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from services.contracts.db import agreements
 from services.contracts.domain.agreement import Agreements, Language
 from shared.events.contracts import (
+    RenewalRefused,
     RenewalRequested,
     ServiceExpired,
     ServiceExpiring,
@@ -192,6 +193,19 @@ async def test_an_expired_service_frees_its_servers_for_a_new_purchase(story: St
     await story.accepted()
     await story.pays(1, reported_at=END, audited_at=END + HOUR)
     assert await story.status() == "active"
+
+
+async def test_a_payment_in_time_whose_servers_are_in_a_new_contract_is_told_to_be_refused(story: Story) -> None:
+    await story.renewing()
+    first = story.contract
+    await story.service.advance(to=END)
+    await story.accepted()
+    story.contract = first
+    payment = await story.pays(2, reported_at=END - HOUR, audited_at=END + HOUR)
+    assert await story.status() == "expired"
+    [refused] = await story.told(RenewalRefused)
+    assert (refused.period_index, refused.payment_id, refused.ended_at) == (2, payment, END)
+    assert ("service.renew", "refused", "3.4", "2026-1") in await story.decisions()
 
 
 async def test_a_jump_over_window_and_end_tells_the_window_first_and_once(story: Story) -> None:
