@@ -93,7 +93,7 @@ async def test_of_accepting_and_withdrawing_at_once_either_is_a_clean_story(cont
     kinds = [type(fact) for fact in await contracts.told(ContractAccepted, ContractWithdrawn)]
     assert kinds in ([ContractAccepted, ContractWithdrawn], [ContractWithdrawn])
     assert {problem["code"] for problem in lost} == {"IllegalMove"}
-    assert {problem["facts"]["state"] for problem in lost} <= {"accepted", "withdrawn"}
+    assert {problem["facts"]["state"] for problem in lost} <= {"awaiting_payment", "withdrawn"}
 
 
 async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: Contracts) -> None:

@@ -179,7 +179,7 @@ FROM money m WHERE m.approved - m.credited <> CASE
     "an invoice that is covered is paid": f"""{_MONEY}
 SELECT m.customer_id, m.id FROM money m WHERE m.status = 'issued' AND m.approved >= m.total_minor
 """,
-    "who paid in time is served": """
+    "who paid in time is served, unless the renewal was refused and the money is credit": """
 SELECT i.customer_id, i.id FROM billing.invoices i
 JOIN contracts.contracts c ON c.id = i.contract_id
 JOIN contracts.periods b ON b.contract_id = i.contract_id AND b.period_index = i.period_index - 1
@@ -187,6 +187,8 @@ LEFT JOIN contracts.periods p ON p.contract_id = i.contract_id AND p.period_inde
 WHERE i.customer_id IN touched AND i.status = 'paid' AND coalesce(p.status, '') <> 'paid'
   AND NOT EXISTS (SELECT 1 FROM billing.payments y
     WHERE y.invoice_id = i.id AND y.status = 'approved' AND y.reported_at >= b.ends_at)
+  AND NOT EXISTS (SELECT 1 FROM told t WHERE t.kind = 'renewal-refused' AND t.contract_id = i.contract_id
+    AND t.period_index = i.period_index)
 """,
     "a window that opened was told": """
 SELECT c.customer_id, p.contract_id || '/' || p.period_index
