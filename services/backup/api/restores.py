@@ -17,12 +17,12 @@ from services.backup.domain.restore import (
     NoSuchRestore,
     NothingToRestore,
     NotRestored,
-    OralRequest,
 )
 from services.backup.domain.run import NoSuchRun
 from services.backup.domain.server import NoSuchServer
 from services.backup.domain.source_path import LONGEST_PATH_BYTES, UnusablePath
 from services.backup.use_cases import restores as stories
+from shared.kernel.channels import OralRequest
 from shared.kit.auth import STAFF, Role
 from shared.kit.fields import Body, Line, View
 from shared.kit.paging import Page, Paging

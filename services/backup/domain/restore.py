@@ -10,11 +10,12 @@ from uuid import UUID
 from services.backup.domain.protection import CLAUSE, Protection
 from services.backup.domain.run import SUCCEEDED, Run
 from services.backup.domain.source_path import source_path
-from shared.kernel.errors import Conflict, Gone, Invalid, NotFound
+from shared.kernel.channels import check_written
+from shared.kernel.errors import Conflict, Gone, NotFound
 from shared.kernel.lifecycle import Lifecycle
 
 # The agreement's written channels (3.1); the facts of the contracts service do not carry the parameter.
-WRITTEN_CHANNELS = frozenset({"portal", "api", "email"})
+WRITTEN_CHANNELS = ("portal", "api", "email")
 CONTENT_KEPT_FOR = timedelta(days=7)
 
 
@@ -60,12 +61,6 @@ class NotRestored(Conflict):
 
 class ContentDiscarded(Gone):
     """The restored file is no longer kept; ask for it again."""
-
-
-class OralRequest(Invalid):
-    """Requests are made in writing, through one of the agreement's channels."""
-
-    clause = "3.1"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -119,8 +114,7 @@ def request_restore(
 ) -> Restore:
     """Raises OralRequest, UnusablePath, DataNoLongerKept, NothingToRestore."""
     version = protection.terms.agreement_version
-    if channel not in WRITTEN_CHANNELS:
-        raise OralRequest(field="channel", agreement_version=version)
+    check_written(channel, WRITTEN_CHANNELS, agreement_version=version)
     protection.require_data()
     if run.status != SUCCEEDED:
         raise NothingToRestore(f"That run is {run.status}.", agreement_version=version)

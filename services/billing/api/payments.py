@@ -21,7 +21,6 @@ from services.billing.domain.evidence import (
     NoSuchEvidence,
     Upload,
 )
-from services.billing.domain.house import OralRequest
 from services.billing.domain.invoice import NoSuchInvoice, NotPayable
 from services.billing.domain.payment import (
     DuplicateBankReference,
@@ -34,6 +33,7 @@ from services.billing.domain.payment import (
     reference_key,
 )
 from services.billing.use_cases import payments as stories
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kernel.money import LARGEST_MINOR, Money
 from shared.kit.auth import Role

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from services.billing.db import profiles
 from services.billing.domain.country import UnknownCountry, country_named
-from services.billing.domain.house import OralRequest
 from services.billing.domain.profile import (
     Address,
     BillingProfile,
@@ -21,6 +20,7 @@ from services.billing.domain.profile import (
 )
 from services.billing.domain.tax_id import InvalidTaxId, tax_id_of
 from services.billing.use_cases import profiles as stories
+from shared.kernel.channels import OralRequest
 from shared.kit.auth import Role
 from shared.kit.fields import Body, Line, View
 from shared.kit.routing import CallerIn, HouseRouter, Read, Tx

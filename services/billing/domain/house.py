@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import ClassVar
 
 from services.billing.domain.profile import Party
 from services.billing.domain.tax import TaxTable
-from shared.kernel.errors import Invalid
+from shared.kernel.channels import check_written
 from shared.kernel.period import zone_named
-
-
-class OralRequest(Invalid):
-    """Requests are made in writing, through one of the written channels."""
-
-    clause: ClassVar[str | None] = "3.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +30,4 @@ class House:
 
     def check_channel(self, channel: str) -> None:
         """Raises OralRequest."""
-        if channel not in self.written_channels:
-            raise OralRequest(f"Use one of {', '.join(sorted(self.written_channels))}.", field="channel")
+        check_written(channel, sorted(self.written_channels))

@@ -15,7 +15,6 @@ from services.contracts.domain.agreement import (
     AcceptedText,
     AgreementTextDiffers,
     Language,
-    OralRequest,
 )
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import (
@@ -33,6 +32,7 @@ from services.contracts.domain.server import NoSuchServer, ServerInAnotherContra
 from services.contracts.use_cases import contracts as stories
 from services.contracts.use_cases import renewals
 from services.contracts.use_cases.contracts import Word
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove, StaleWrite
 from shared.kit.db import Reader
 from shared.kit.fields import AmountOut, Body, Code, Flag, Line, Sha256, View

@@ -6,9 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from services.contracts.db import customers, servers
-from services.contracts.domain.agreement import Language, OralRequest
+from services.contracts.domain.agreement import Language
 from services.contracts.domain.customer import CustomerExists, NoSuchCustomer
 from services.contracts.use_cases import customers as stories
+from shared.kernel.channels import OralRequest
 from shared.kernel.period import UnknownZone
 from shared.kit.auth import STAFF, Role
 from shared.kit.fields import Body, Line, View

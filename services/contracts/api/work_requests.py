@@ -10,7 +10,6 @@ from fastapi import Query
 
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.db import work_requests
-from services.contracts.domain.agreement import OralRequest
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import NoSuchContract, NotRegistered
 from services.contracts.domain.work_request import (
@@ -21,6 +20,7 @@ from services.contracts.domain.work_request import (
     WorkStatus,
 )
 from services.contracts.use_cases import work_requests as stories
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove, StaleWrite
 from shared.kit.auth import Role
 from shared.kit.fields import Body, Code, Line, Paragraph, View

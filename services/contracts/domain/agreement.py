@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
 
+from shared.kernel.channels import check_written
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.money import Money
 
@@ -19,12 +20,6 @@ class NoSuchAgreement(NotFound):
 
 class AgreementTextDiffers(Conflict):
     """This is not the text of the agreement that is offered."""
-
-    clause: ClassVar[str | None] = "3.1"
-
-
-class OralRequest(Invalid):
-    """Requests are made in writing, through one of the channels that the agreement names."""
 
     clause: ClassVar[str | None] = "3.1"
 
@@ -107,14 +102,7 @@ class Agreement:
 
     def check_channel(self, channel: str) -> None:
         """Raises OralRequest for a channel that leaves nothing in writing (3.1)."""
-        if channel not in self.parameters.written_channels:
-            written = ", ".join(self.parameters.written_channels)
-            raise OralRequest(
-                f"Written channels are {written}.",
-                field="channel",
-                agreement_version=self.version,
-                written_channels=list(self.parameters.written_channels),
-            )
+        check_written(channel, self.parameters.written_channels, agreement_version=self.version)
 
     def check_text(self, accepted: AcceptedText) -> None:
         """Raises AgreementTextDiffers unless exactly this version's text was accepted."""

@@ -15,12 +15,12 @@ from services.notify.domain.partner import (
     NoSuchLink,
     NoSuchPartner,
     NotYourself,
-    OralRequest,
     Partner,
     PartnerLink,
 )
 from services.notify.use_cases import partners
 from shared.events.registry import partner_topic
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kit.auth import Caller, Role
 from shared.kit.fields import Body, Line, View

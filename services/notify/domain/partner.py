@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
 from uuid import UUID
 
-from shared.kernel.errors import Conflict, Invalid, NotFound
+from shared.kernel.channels import check_written
+from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.lifecycle import Lifecycle
 
-WRITTEN_CHANNELS = frozenset({"portal", "api", "email"})
-
-
-class OralRequest(Invalid):
-    """Requests are made in writing: this channel is none of the written ones."""
-
-    clause: ClassVar[str | None] = "3.1"
+WRITTEN_CHANNELS = ("portal", "api", "email")
 
 
 class NoSuchPartner(NotFound):
@@ -75,6 +69,5 @@ class PartnerLink:
 
 def in_writing(channel: str) -> str:
     """Raises OralRequest."""
-    if channel not in WRITTEN_CHANNELS:
-        raise OralRequest(field="channel", written_channels=sorted(WRITTEN_CHANNELS))
+    check_written(channel, WRITTEN_CHANNELS)
     return channel

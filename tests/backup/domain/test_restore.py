@@ -11,13 +11,13 @@ from services.backup.domain.restore import (
     ContentDiscarded,
     NothingToRestore,
     NotRestored,
-    OralRequest,
     Restore,
     RestoreFailure,
     request_restore,
 )
 from services.backup.domain.run import Reason, Run
 from services.backup.domain.source_path import UnusablePath
+from shared.kernel.channels import OralRequest
 from shared.kernel.ids import new_id
 from tests.backup.domain.test_protection import DAY, NOON, a_protection
 

@@ -17,8 +17,8 @@ from services.contracts.domain.agreement import (
     Language,
     MailingFeeUnknown,
     NoSuchAgreement,
-    OralRequest,
 )
+from shared.kernel.channels import OralRequest
 from shared.kernel.money import Money
 
 CLAUSES = "1.1 1.2 1.3 2.1 2.2 2.3 2.4 3.1 3.2 3.3 3.4 3.5 3.6 4.1 5.1 5.2 5.3 6.1 6.2".split()

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.notify.domain.feed import CursorTooOld, Stream, UnknownCursor
-from services.notify.domain.partner import ENDED, LINK_LIFECYCLE, LINKED, LinkStatus, OralRequest, in_writing
+from services.notify.domain.partner import ENDED, LINK_LIFECYCLE, LINKED, LinkStatus, in_writing
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kernel.ids import new_id
 

@@ -11,12 +11,11 @@ from uuid import UUID
 from services.backup.domain import restore, server
 from services.backup.domain.protection import DataNoLongerKept
 from services.backup.use_cases import files, restores
-from services.billing.domain import house
 from services.billing.domain.profile import Address, ExemptionByFinanceOnly, NoSuchProfile
 from services.billing.domain.tax_id import tax_id_of
 from services.billing.use_cases import profiles
 from services.contracts.db import agreements
-from services.contracts.domain.agreement import AcceptedText, AgreementTextDiffers, Language, OralRequest
+from services.contracts.domain.agreement import AcceptedText, AgreementTextDiffers, Language
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import AfterTheEnd, AlreadyDecided, NoSuchContract, NotRegistered
 from services.contracts.domain.server import ServerInAnotherContract
@@ -24,6 +23,7 @@ from services.contracts.use_cases import contracts, customers, renewals, work_re
 from services.contracts.use_cases.contracts import Word
 from services.notify.domain import contact
 from services.notify.use_cases import contacts
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kernel.ids import new_id
 from tests.simulation.agenda import Dice
@@ -171,7 +171,7 @@ class Customer:
 
         if self.dice.falls(0.05):
             await self.do("billing", "another's profile", put(FOREIGN, "portal"), must=(NoSuchProfile,))
-            await self.do("billing", "profile by phone", put(self.id, "phone"), must=(house.OralRequest,))
+            await self.do("billing", "profile by phone", put(self.id, "phone"), must=(OralRequest,))
             await self.do("billing", "exempt itself", put(self.id, "api", "none"), must=(ExemptionByFinanceOnly,))
         await self.do("billing", f"profile in {self.country}", put(self.id, self.channel()))
         if self.dice.falls(0.1):
@@ -369,6 +369,6 @@ class Customer:
             )
 
         gone = (restore.NothingToRestore, DataNoLongerKept)
-        await self.do("backup", "restore by phone", ask("phone", self.id), must=(restore.OralRequest, *gone))
+        await self.do("backup", "restore by phone", ask("phone", self.id), must=(OralRequest, *gone))
         await self.do("backup", "another restores", ask("api", FOREIGN), must=(server.NoSuchServer,))
         await self.do("backup", "restore", ask("api", self.id), may=gone)

@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.notify.domain.partner import AlreadyLinked, NoSuchLink, NoSuchPartner, NotYourself, OralRequest
+from services.notify.domain.partner import AlreadyLinked, NoSuchLink, NoSuchPartner, NotYourself
 from services.notify.use_cases import partners
 from shared.events.envelope import Envelope
 from shared.events.notify import PartnerLinkFact
 from shared.events.registry import fact_of, partner_topic
+from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kit.bus.log import Delivered
 from tests.simulation.agenda import Dice

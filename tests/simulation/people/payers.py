@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.billing.domain import house
 from services.billing.domain.evidence import EvidenceOfWrongType, NoEvidence, Upload
 from services.billing.domain.invoice import NoSuchInvoice, NotPayable
 from services.billing.domain.payment import DuplicateBankReference, PaidInTheFuture, WrongCurrency
 from services.billing.use_cases import payments
 from services.billing.use_cases.payments import Report
+from shared.kernel.channels import OralRequest
 from shared.kernel.money import Money
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, SECOND, Company
@@ -112,7 +112,7 @@ class Payer:
         tomorrow = (self._now + 3 * DAY).date()
         closed = NotPayable
         for what, report, refusals in (
-            ("report by phone", self._report(invoice_id, total, "x", channel="phone"), (house.OralRequest,)),
+            ("report by phone", self._report(invoice_id, total, "x", channel="phone"), (OralRequest,)),
             ("report in yen", self._report(invoice_id, other, "x"), (WrongCurrency, closed)),
             ("report without evidence", self._report(invoice_id, total, None), (NoEvidence, closed)),
             ("report a picture of nothing", self._false_paper(invoice_id, total), (EvidenceOfWrongType, closed)),
