@@ -18,6 +18,7 @@ from shared.kernel.ids import new_id
 from shared.kit.auth import Role
 from shared.kit.bus.tables import outbox
 from shared.kit.db import Database
+from shared.kit.on_postgresql import OnPostgresql
 from tests.infrastructure.waiting import eventually
 from tests.notify.story import ADDRESS, Story, put_contact
 from tests.support.service import ServiceUnderTest
@@ -245,8 +246,8 @@ async def _looked_and_waits(database: Database) -> None:
     before = database.statements
 
     async def waits() -> bool:
-        pool: Any = database._async_engine and database._async_engine.pool
-        return database.statements >= before + 2 and (pool is None or pool.checkedout() == 0)
+        driver = database.driver
+        return database.statements >= before + 2 and not (isinstance(driver, OnPostgresql) and driver.lent)
 
     await eventually(waits, timeout=5, what="a partner that waits without a connection")
 

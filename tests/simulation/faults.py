@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import structlog
+from sqlalchemy.engine.url import URL
 
 from services.contracts.db import agreements, catalogue
 from shared.kernel import ids
@@ -19,6 +20,7 @@ from shared.kit import runtime, schedule
 from shared.kit.bus import clock as bus_clock
 from shared.kit.bus import parking, relay
 from shared.kit.db import Database, Reader, Transaction
+from shared.kit.on_sqlite import OnSqlite
 from tests.simulation.agenda import Dice, SimulatedClock
 from tests.simulation.terms import simulated_agreements, simulated_catalogue
 
@@ -67,11 +69,17 @@ class SimulatedDatabase(Database):
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self.clock = self.simulated
-        # What a power cut would lose is of no interest here.
-        self._writer.exec_driver_sql("PRAGMA synchronous=OFF")
+        self.driver = SimulatedSqlite(self.url)
 
     async def real_now(self) -> datetime:
         return self.clock.now()
+
+
+class SimulatedSqlite(OnSqlite):
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
+        # What a power cut would lose is of no interest here.
+        self._writer.connection.execute("PRAGMA synchronous=OFF")
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         work()

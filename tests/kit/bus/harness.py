@@ -189,8 +189,7 @@ class SqliteBus(SqlBus):
         for log in self._logs:
             await log.close()
         for database in self._databases:
-            if database._engine is not None and not database._writer.closed:
-                await database.close()
+            await database.close()
 
 
 class PostgresDatabases:

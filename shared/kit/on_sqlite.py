@@ -1,0 +1,159 @@
+"""Transactions on SQLite: statements run inline; a contended BEGIN and the COMMIT hop to a thread (ADR 0003)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.url import URL
+
+from shared.kit.database_trouble import translated
+from shared.kit.statements import SQLITE, Outcome, shape_of
+
+BUSY_SECONDS = 5
+STATEMENTS_PREPARED = 500
+
+T = TypeVar("T")
+
+
+class SqliteLine:
+    """One connection to the file."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    async def run(self, statement: Any, parameters: Any) -> Outcome:
+        plan, arguments = SQLITE.plan(statement, parameters)
+        with translated():
+            if isinstance(parameters, list | tuple):
+                if plan.changes_rows:
+                    return Outcome((), self.connection.executemany(plan.sql, arguments).rowcount)
+                found = [row for each in arguments for row in self.connection.execute(plan.sql, each).fetchall()]
+                return Outcome((plan.shape or shape_of(())).rows(found), len(found))
+            cursor = self.connection.execute(plan.sql, arguments)
+            if cursor.description is None:
+                return Outcome((), cursor.rowcount)
+            found = cursor.fetchall()
+        shape = plan.shape or shape_of(tuple(column[0] for column in cursor.description))
+        return Outcome(shape.rows(found), len(found))
+
+
+class OnSqlite:
+    """The database of a service in a file, with one writer and one reader."""
+
+    dialect = "sqlite"
+
+    def __init__(self, url: URL) -> None:
+        path = url.database
+        if not path or path == ":memory:":
+            raise ValueError("an SQLite database is a file here")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with translated():
+            self._writer = SqliteLine(_connected(path))
+            self._reader = SqliteLine(_connected(path))
+        # For migrations, which speak to an SQLAlchemy connection: the writer itself, in its clothes.
+        self._engine = sa.create_engine(
+            "sqlite://", creator=lambda: self._writer.connection, poolclass=sa.pool.StaticPool, hide_parameters=True
+        )
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqliteLine]:
+        yield self._reader
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[SqliteLine]:
+        async with self._lock:
+            try:
+                await self._begin()
+                yield self._writer
+            except BaseException:
+                self._writer.connection.rollback()
+                raise
+            with translated():
+                await self._in_thread(self._commit)
+
+    async def now(self) -> datetime:
+        """Everybody who has the file is on this machine."""
+        return datetime.now(UTC)
+
+    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+        async with self._lock:
+            connection = self._engine.connect()
+            try:
+                await self._begin()
+                connection.begin()
+                with translated():
+                    result = work(connection)
+                    self._commit()
+                return result
+            except BaseException:
+                self._writer.connection.rollback()
+                raise
+            finally:
+                connection.close()
+
+    async def close(self) -> None:
+        async with self._lock:
+            self._writer.connection.close()
+            self._reader.connection.close()
+            self._thread.shutdown()
+
+    async def _begin(self) -> None:
+        try:
+            self._writer.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            with translated():
+                if "locked" not in str(error):
+                    raise
+                await self._in_thread(self._begin_patiently)
+
+    def _begin_patiently(self) -> None:
+        """Another process writes this file: wait for it, off the event loop."""
+        connection = self._writer.connection
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            connection.execute("PRAGMA busy_timeout=0")
+
+    def _commit(self) -> None:
+        try:
+            self._writer.connection.execute("COMMIT")
+        except BaseException:
+            # SQLite keeps a transaction whose commit failed open until told.
+            self._writer.connection.rollback()
+            raise
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """Run `work` on the writer's thread to its end, even when the caller is cancelled meanwhile."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        failure = future.exception()
+        if cancelled or failure:
+            raise cancelled or failure or AssertionError
+
+
+def _connected(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_PREPARED
+    )
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
