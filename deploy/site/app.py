@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deploy.services import SERVICES
 from deploy.site.issuer import issuer_routes
@@ -45,7 +46,9 @@ def site(
     landing: bool = True,
 ) -> FastAPI:
     """`services` serve below `/<name>`; `landing=False` leaves only references, health and metrics around them."""
-    app = FastAPI(title="Mainstay", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = Site(
+        services, title="Mainstay", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
     problems.install(app)
     signs_in = landing and common.mode == "development" and common.oidc_issuer is None
     if landing:
@@ -56,10 +59,27 @@ def site(
         app.include_router(mailbox_routes(mailbox.mailbox, mailbox.smtp_port))
     _add_health(app, ready)
     app.router.routes.extend(asset_routes())
-    for name, service in services.items():
+    for name in services:
         _add_reference(app, name)
-        app.mount(f"/{name}", service, name=name)
     return app
+
+
+class Site(FastAPI):
+    """Gives what lies below `/<service>` straight to that service; only the pages about it are the site's own."""
+
+    def __init__(self, services: Mapping[str, ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name, _, below = scope["path"][1:].partition("/")
+            service = self._services.get(name)
+            if service is not None and below not in {"", "docs"}:
+                scope["root_path"] = f"{scope.get('root_path', '')}/{name}"
+                await service(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def _add_landing(app: FastAPI, common: CommonSettings, *, signs_in: bool, mailbox: MailboxAt | None) -> None:

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.kernel.errors import Unavailable
-from shared.kit import clock_api, parked_api, problems, telemetry
+from shared.kit import clock_api, parked_api, problems
+from shared.kit.edge import ServiceApp
 from shared.kit.rate_limits import RateLimits
 from shared.kit.routing import BodiesHeld, HouseRouter
 from shared.kit.runtime import Runtime
@@ -22,7 +23,7 @@ from shared.kit.runtime import Runtime
 VERSION = "0.1.0"
 
 
-def service_app(runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter]) -> FastAPI:
+def service_app(runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter]) -> ServiceApp:
     """The service's application, to be mounted at `/<service>` (it names that prefix in its OpenAPI)."""
 
     @asynccontextmanager
@@ -35,7 +36,8 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
         stop.set()
         await keeping
 
-    app = FastAPI(
+    app = ServiceApp(
+        runtime,
         title=f"Mainstay {title}",
         description=description,
         version=VERSION,
@@ -45,19 +47,17 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
         root_path_in_servers=False,
         lifespan=lifespan,
     )
-    app.state.runtime = runtime
     app.state.rate_limits = RateLimits(runtime.common.rate_limit_per_second, runtime.common.rate_limit_burst)
     app.state.bodies_held = BodiesHeld()
     problems.install(app)
-    for router in (*routers, parked_api.router()):
-        app.include_router(router)
+    every = [*routers, parked_api.router()]
     if runtime.common.clock == "virtual":
-        app.include_router(clock_api.router())
+        every.append(clock_api.router())
+    for router in every:
+        app.include_router(router)
+        app.open_quick_ways(router.routes)
     _add_health(app, runtime)
     _complete_openapi(app)
-    app.add_middleware(
-        telemetry.Telemetry, service=runtime.name, tracer=telemetry.tracer_for(runtime.name, runtime.common)
-    )
     return app
 
 

@@ -48,7 +48,7 @@ class PageRequest:
         )
 
 
-def _page_request(
+async def _page_request(
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE_SIZE,
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")] = None,
 ) -> PageRequest:

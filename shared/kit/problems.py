@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared.kernel import errors
-from shared.kit import telemetry
 
 STATUS: list[tuple[type[errors.Refusal], int]] = [
     (errors.Unauthenticated, 401),
@@ -161,56 +160,66 @@ def responses(refusals: Iterable[type[errors.Refusal]]) -> dict[int | str, dict[
 def install(app: FastAPI) -> None:
     """Answer every refusal, malformed request and surprise of `app` with a problem document."""
 
-    @app.exception_handler(errors.Refusal)
-    async def refused(request: Request, refusal: errors.Refusal) -> Response:
-        return problem_of(refusal, request)
+    async def answered(request: Request, error: Exception) -> Response:
+        return answer(request, error)
 
-    @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> Response:
-        # Never echo the input: it may be a password or personal data.
-        found = [
-            FieldError(
-                field="body" if item["type"] == "json_invalid" else _dotted(item["loc"]),
-                reason=str(item["msg"]).removeprefix("Value error, ")[:200],
-            )
-            for item in error.errors()[:MOST_FIELD_ERRORS]
-        ]
-        body = Problem(
-            type=f"urn:mainstay:problem:{MalformedRequest.code()}",
-            title=MalformedRequest.title(),
-            status=422,
-            detail="; ".join(f"{item.field}: {item.reason}" for item in found)[:1000],
-            instance=request.scope["path"],
-            code=MalformedRequest.code(),
-            request_id=request.scope.get("state", {}).get("request_id"),
-            errors=found,
+    for kind in (errors.Refusal, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answered)
+
+
+def answer(request: Request, error: Exception) -> Response:
+    """The problem document for whatever was raised."""
+    if isinstance(error, errors.Refusal):
+        return problem_of(error, request)
+    if isinstance(error, RequestValidationError):
+        return _malformed(request, error)
+    if isinstance(error, HTTPException):
+        return _framework(request, error)
+    return _surprised(request, error)
+
+
+def _malformed(request: Request, error: RequestValidationError) -> Response:
+    # Never echo the input: it may be a password or personal data.
+    found = [
+        FieldError(
+            field="body" if item["type"] == "json_invalid" else _dotted(item["loc"]),
+            reason=str(item["msg"]).removeprefix("Value error, ")[:200],
         )
-        return _answer(body, {})
+        for item in error.errors()[:MOST_FIELD_ERRORS]
+    ]
+    body = Problem(
+        type=f"urn:mainstay:problem:{MalformedRequest.code()}",
+        title=MalformedRequest.title(),
+        status=422,
+        detail="; ".join(f"{item.field}: {item.reason}" for item in found)[:1000],
+        instance=request.scope["path"],
+        code=MalformedRequest.code(),
+        request_id=request.scope.get("state", {}).get("request_id"),
+        errors=found,
+    )
+    return _answer(body, {})
 
-    @app.exception_handler(HTTPException)
-    async def framework(request: Request, error: HTTPException) -> Response:
-        known: dict[int, type[errors.Refusal]] = {
-            404: NoSuchPath,
-            405: MethodNotAllowed,
-            413: errors.TooLarge,
-            415: errors.WrongMediaType,
-        }
-        refusal = known.get(error.status_code, MalformedRequest)
-        # The framework says 400 to what it cannot parse; here that is malformed like any other.
-        status = status_of(refusal) if error.status_code == 400 else error.status_code
-        answer = problem_of(refusal(), request, status=status)
-        for name, value in (error.headers or {}).items():
-            answer.headers[name] = value
-        return answer
 
-    @app.exception_handler(Exception)
-    async def surprised(request: Request, error: Exception) -> Response:
-        route = getattr(request.scope.get("route"), "path", "unmatched")
-        log.error("unexpected fault", route=route, error=type(error).__name__, exc_info=error)
-        answer = problem_of(UnexpectedFault(), request, status=500)
-        # Starlette answers surprises outside every middleware, so nobody else would add these.
-        answer.headers.update(telemetry.edge_headers(request.scope.get("state", {})))
-        return answer
+def _framework(request: Request, error: HTTPException) -> Response:
+    known: dict[int, type[errors.Refusal]] = {
+        404: NoSuchPath,
+        405: MethodNotAllowed,
+        413: errors.TooLarge,
+        415: errors.WrongMediaType,
+    }
+    refusal = known.get(error.status_code, MalformedRequest)
+    # The framework says 400 to what it cannot parse; here that is malformed like any other.
+    status = status_of(refusal) if error.status_code == 400 else error.status_code
+    response = problem_of(refusal(), request, status=status)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _surprised(request: Request, error: Exception) -> Response:
+    route = getattr(request.scope.get("route"), "path", "unmatched")
+    log.error("unexpected fault", route=route, error=type(error).__name__, exc_info=error)
+    return problem_of(UnexpectedFault(), request, status=500)
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

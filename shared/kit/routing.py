@@ -17,6 +17,7 @@ from shared.kernel.errors import Forbidden, Refusal, TooLarge, Unauthenticated
 from shared.kit import idempotency, problems
 from shared.kit.auth import ANYONE, NOBODY, Caller, Role, require
 from shared.kit.db import DatabaseAway, LockedByAnother, Reader, Transaction
+from shared.kit.direct_call import directly
 
 if TYPE_CHECKING:
     from shared.kit.runtime import Runtime
@@ -43,7 +44,7 @@ class HouseRoute(APIRoute):
     """Authenticates, opens the one transaction (or reader), answers a repeated key, commits, then answers."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        original = super().get_route_handler()
+        original = directly(self, super().get_route_handler(), _GIVEN)
         declared: Declared | None = getattr(self.endpoint, "__declared__", None)
         if declared is None:
             raise TypeError(f"{self.path} declares no caller: use HouseRouter")
@@ -263,6 +264,14 @@ async def _runtime_in(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
+
+_GIVEN = {
+    _tx: lambda request: request.scope["state"]["tx"],
+    _reader: lambda request: request.scope["state"]["tx"],
+    _caller_in: lambda request: request.scope["state"]["caller"],
+    _runtime_in: lambda request: request.scope["app"].state.runtime,
+}
+"""What the house's own dependencies would answer."""
 
 Tx = Annotated[Transaction, Depends(_tx)]
 """The command's transaction; committed after the endpoint returns and before the answer leaves."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kernel.ids import new_id
@@ -29,7 +30,6 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-
 _SECURITY_PAIRS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 log = structlog.get_logger("http")
@@ -42,14 +42,21 @@ SECONDS = Histogram(
 )
 
 
-def configure_logging(common: CommonSettings) -> None:
+_Known = tuple[Counter, Histogram, str | None]
+_write_request: Callable[[str], Any] | None = None
+"""Takes the line of a request past structlog's processors, which cost as much as the rest of a plain request."""
+
+
+def configure_logging(common: CommonSettings, to: TextIO = sys.stderr) -> None:
     """JSON lines on stderr (or colours for people); values under secret-looking names are masked."""
+    global _write_request
+    plain = common.log_format == "json" and common.log_level in {"debug", "info"}
+    _write_request = structlog.PrintLogger(to).msg if plain else None
     renderer: Any = (
         structlog.processors.JSONRenderer() if common.log_format == "json" else structlog.dev.ConsoleRenderer()
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask_secrets,
@@ -57,10 +64,10 @@ def configure_logging(common: CommonSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(common.log_level.upper()),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(to),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=to, format="%(levelname)s %(name)s %(message)s")
 
 
 def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -79,13 +86,10 @@ def _masked(name: str, value: Any) -> Any:
     return value
 
 
-def edge_headers(state: Mapping[str, Any]) -> dict[str, str]:
-    """What every answer carries; `state` is the scope's, which holds the request's ids."""
-    return {
-        "x-request-id": str(state.get("request_id", "")),
-        "x-correlation-id": str(state.get("correlation_id", "")),
-        **SECURITY_HEADERS,
-    }
+def add_headers(message: Message, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Add to a response's start what it does not have yet."""
+    there = {name for name, _value in message["headers"]}
+    message["headers"] = [*message["headers"], *(pair for pair in pairs if pair[0] not in there)]
 
 
 class SecurityHeaders:
@@ -97,8 +101,7 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                there = {name for name, _value in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in _SECURITY_PAIRS if pair[0] not in there)]
+                add_headers(message, _SECURITY_PAIRS)
             await send(message)
 
         await self._app(scope, receive, answer if scope["type"] == "http" else send)
@@ -111,17 +114,21 @@ class Telemetry:
         self._app = app
         self._service = service
         self._tracer = tracer
+        self._known: dict[tuple[str, str, int], _Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        incoming = {name: value for name, value in scope["headers"] if name in _READ_HEADERS}
+        correlation_id = traceparent = None
+        for name, value in scope["headers"]:
+            if name == b"x-correlation-id":
+                correlation_id = _text(value, _SAFE_ID)
+            elif name == b"traceparent":
+                traceparent = _text(value, _TRACEPARENT)
         request_id = str(new_id())
-        correlation_id = _text(incoming.get(b"x-correlation-id"), _SAFE_ID) or request_id
-        traceparent = _text(incoming.get(b"traceparent"), _TRACEPARENT)
         state = scope.setdefault("state", {})
-        state.update(request_id=request_id, correlation_id=correlation_id, traceparent=traceparent)
+        state.update(request_id=request_id, correlation_id=correlation_id or request_id, traceparent=traceparent)
         started = time.perf_counter()
         status = 500
 
@@ -129,9 +136,8 @@ class Telemetry:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in edge_headers(state).items():
-                    headers.setdefault(name, value)
+                ids = (b"x-request-id", request_id.encode()), (b"x-correlation-id", state["correlation_id"].encode())
+                add_headers(message, (*ids, *_SECURITY_PAIRS))
             await send(message)
 
         try:
@@ -140,21 +146,36 @@ class Telemetry:
             else:
                 await self._traced(scope, receive, answer, state)
         finally:
-            seconds = time.perf_counter() - started
-            route = _route_of(scope)
-            REQUESTS.labels(self._service, scope["method"], route, status).inc()
-            SECONDS.labels(self._service, scope["method"], route).observe(seconds)
-            if not route.startswith(_QUIET):
-                log.info(
-                    "request",
-                    service=self._service,
-                    method=scope["method"],
-                    route=route,
-                    status=status,
-                    ms=round(seconds * 1000, 1),
-                    request_id=request_id,
-                    correlation_id=correlation_id,
-                )
+            self._tell(scope, status, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        known = self._known.get((scope["method"], _route_of(scope), status))
+        count, histogram, line = known or self._learn(scope["method"], _route_of(scope), status)
+        count.inc()
+        histogram.observe(seconds)
+        if line is None:
+            return
+        state, ms = scope["state"], round(seconds * 1000, 1)
+        if _write_request is not None:
+            _write_request(
+                f'{{{line}, "ms": {ms}, "request_id": "{state["request_id"]}", '
+                f'"correlation_id": "{state["correlation_id"]}", "event": "request", "level": "info", '
+                f'"timestamp": "{datetime.now(UTC).isoformat()[:-6]}Z"}}'
+            )
+        else:
+            ids = {name: state[name] for name in ("request_id", "correlation_id")}
+            log.info("request", **json.loads(f"{{{line}}}"), ms=ms, **ids)
+
+    def _learn(self, method: str, route: str, status: int) -> _Known:
+        """What every answer of this kind has in common; looking labels up anew would cost more than the rest."""
+        line = json.dumps({"service": self._service, "method": method, "route": route, "status": status})
+        known = (
+            REQUESTS.labels(self._service, method, route, status),
+            SECONDS.labels(self._service, method, route),
+            None if route.startswith(_QUIET) else line[1:-1],
+        )
+        self._known[method, route, status] = known
+        return known
 
     async def _traced(self, scope: Scope, receive: Receive, answer: Send, state: dict[str, Any]) -> None:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -170,7 +191,6 @@ class Telemetry:
             span.set_attribute("http.route", getattr(scope.get("route"), "path", "unmatched"))
 
 
-_READ_HEADERS = {b"x-correlation-id", b"traceparent"}
 _QUIET = ("/livez", "/readyz", "/metrics")
 
 
@@ -180,8 +200,8 @@ def _route_of(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", plain if plain in _QUIET else "unmatched")
 
 
-def _text(value: bytes | None, pattern: re.Pattern[str]) -> str | None:
-    text = value.decode("latin-1") if value else ""
+def _text(value: bytes, pattern: re.Pattern[str]) -> str | None:
+    text = value.decode("latin-1")
     return text if pattern.fullmatch(text) else None
 
 

@@ -18,10 +18,11 @@ from tests.support.service import ServiceUnderTest
 def logged() -> Iterator[io.StringIO]:
     """What a process would log, while the test runs."""
     before, lines = structlog.get_config(), io.StringIO()
-    telemetry.configure_logging(CommonSettings())
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(lines), cache_logger_on_first_use=False)
+    telemetry.configure_logging(CommonSettings(), lines)
+    structlog.configure(cache_logger_on_first_use=False)
     yield lines
     structlog.configure(**before)
+    telemetry._write_request = None
 
 
 async def test_a_request_gets_an_id_and_keeps_its_correlation_id(sqlite_service: ServiceUnderTest) -> None:
