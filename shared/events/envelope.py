@@ -109,7 +109,7 @@ class Envelope:
             "type": self.type,
             "subject": self.subject,
             "partitionkey": self.subject,
-            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "time": rfc3339(self.time),
             "datacontenttype": "application/json",
             "dataschema": self.dataschema,
             "aggseq": self.aggseq,
@@ -125,14 +125,20 @@ class Envelope:
 
     def binary(self) -> tuple[list[tuple[str, bytes]], bytes]:
         """Binary-mode headers (`ce_…`, `content-type`) and body for Kafka."""
-        attributes = self.structured()
-        data = attributes.pop("data")
-        content_type = attributes.pop("datacontenttype")
-        headers = [(f"ce_{name}", str(value).encode()) for name, value in attributes.items() if name != "traceparent"]
-        headers.append(("content-type", content_type.encode()))
-        if self.traceparent:
-            headers.append(("traceparent", self.traceparent.encode()))
-        return headers, json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+        headers = binary_headers(
+            id=str(self.id),
+            source=self.source,
+            type=self.type,
+            subject=self.subject,
+            time=self.time,
+            dataschema=self.dataschema,
+            correlationid=self.correlationid,
+            causationid=self.causationid,
+            traceparent=self.traceparent,
+        )
+        headers += number_headers(self.aggepoch, self.aggseq)
+        body = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
+        return [(name, value.encode()) for name, value in headers], body.encode()
 
     @classmethod
     def from_binary(cls, headers: Iterable[tuple[str, bytes]], body: bytes) -> Envelope:
@@ -160,4 +166,44 @@ class Envelope:
             raise UnreadableEvent(f"Not a CloudEvent of ours: {type(error).__name__}.") from error
 
 
-__all__ = ["Amount", "AwareDatetime", "Envelope", "Fact", "UnreadableEvent"]
+def binary_headers(
+    *,
+    id: str,
+    source: str,
+    type: str,
+    subject: str,
+    time: datetime,
+    dataschema: str,
+    correlationid: str,
+    causationid: str | None,
+    traceparent: str | None,
+) -> list[tuple[str, str]]:
+    """Binary mode's headers but those of `number_headers`, which are known last."""
+    headers = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", id),
+        ("ce_source", source),
+        ("ce_type", type),
+        ("ce_subject", subject),
+        ("ce_partitionkey", subject),
+        ("ce_time", rfc3339(time)),
+        ("content-type", "application/json"),
+        ("ce_dataschema", dataschema),
+        ("ce_correlationid", correlationid),
+    ]
+    if causationid:
+        headers.append(("ce_causationid", causationid))
+    if traceparent:
+        headers.append(("traceparent", traceparent))
+    return headers
+
+
+def number_headers(epoch: int, seq: int) -> list[tuple[str, str]]:
+    return [("ce_aggseq", str(seq)), ("ce_aggepoch", str(epoch))]
+
+
+def rfc3339(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+__all__ = ["Amount", "AwareDatetime", "Envelope", "Fact", "UnreadableEvent", "binary_headers", "number_headers"]

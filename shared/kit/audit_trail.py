@@ -64,11 +64,25 @@ def record(tx: Transaction, customer_id: UUID | None, verb: str, subject_id: UUI
 
 async def flush(tx: Transaction) -> None:
     """Commit hook: write the recorded entries in one statement."""
-    if tx.audit_entries:
+    if tx.audit_entries and tx.dialect == "postgresql":
+        given = {
+            "audit_chains": [entry.chain for entry in tx.audit_entries],
+            "audit_events": [json.dumps(entry.event) for entry in tx.audit_entries],
+            "audit_at": tx.now,
+        }
+        tx.at_the_end("audited", _APPEND_ON_POSTGRESQL, given)
+    elif tx.audit_entries:
         await tx.insert(
             audit_rows,
             [{"chain": entry.chain, "event": entry.event, "at": tx.now} for entry in tx.audit_entries],
         )
+
+
+_APPEND_ON_POSTGRESQL = """
+INSERT INTO audit_rows (chain, event, at) SELECT chain, CAST(event AS JSONB), :audit_at
+FROM unnest(CAST(:audit_chains AS UUID[]), CAST(:audit_events AS TEXT[])) WITH ORDINALITY AS given(chain, event, place)
+ORDER BY place
+"""
 
 
 def row_hash(before: str, chain: UUID, seq: int, at: datetime, event: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kit.database_trouble import DatabaseAway, LockedByAnother
 from shared.kit.on_postgresql import OnPostgresql, PostgresqlLine
 from shared.kit.on_sqlite import OnSqlite, SqliteLine
-from shared.kit.statements import Fixed, Outcome, Rows, Statement
+from shared.kit.statements import Fixed, Outcome, Parameters, Rows, Statement
 
 __all__ = [
     "Database",
@@ -42,6 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 T = TypeVar("T")
+Told = Callable[[Rows], None]
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -127,6 +128,7 @@ class Transaction(Reader):
         self.facts: list[Any] = []
         self.audit_entries: list[Any] = []
         self._after_commit: list[Callable[[], None]] = []
+        self._last: dict[str, tuple[str, Parameters, Told | None]] = {}
 
     def publish(self, fact: Any) -> None:
         """Announce a fact (shared.events.envelope.Fact): it leaves through the outbox iff this commits."""
@@ -134,6 +136,25 @@ class Transaction(Reader):
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         self._after_commit.append(callback)
+
+    def at_the_end(self, name: str, sql: str, parameters: Parameters, told: Told | None = None) -> None:
+        """PostgreSQL: have this change made just before the commit, in one round trip with all others of that kind.
+
+        `sql` may refer to an earlier one by its name; names of parameters differ. `told` gets the rows that one of
+        them returns.
+        """
+        self._last[name] = (sql, parameters, told)
+
+    async def settle(self) -> None:
+        """Make the changes kept for the end."""
+        if not self._last:
+            return
+        last, self._last = self._last, {}
+        teller = next((name for name, (_, _, told) in last.items() if told), None)
+        statement = _together(tuple((name, sql) for name, (sql, _, _) in last.items()), teller)
+        rows = await self.rows(statement, {key: value for _, given, _ in last.values() for key, value in given.items()})
+        if teller is not None and (told := last[teller][2]):
+            told(rows)
 
     async def insert(self, table: sa.Table, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         if values:
@@ -149,6 +170,12 @@ class Transaction(Reader):
     ) -> None:
         """Insert, or update the columns `update` of the row that has the same `on` columns."""
         await self.execute(_upsert(self.dialect, table, tuple(on), tuple(update)), values)
+
+
+@lru_cache(maxsize=100)
+def _together(changes: tuple[tuple[str, str], ...], teller: str | None) -> Fixed:
+    parts = ", ".join(f"{name} AS ({sql})" for name, sql in changes)
+    return Fixed(sa.text(f"WITH {parts} SELECT * FROM {teller}" if teller else f"WITH {parts} SELECT 1 AS done"))  # noqa: S608
 
 
 @lru_cache(maxsize=500)
@@ -237,6 +264,7 @@ class Database:
             yield tx
             for hook in self.commit_hooks:
                 await hook(tx)
+            await tx.settle()
         for callback in tx._after_commit:
             callback()
         if tx.facts or tx.rings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from shared.kernel.errors import Conflict, Invalid
 from shared.kit.auth import Caller
-from shared.kit.db import Transaction
+from shared.kit.db import Fixed, Transaction
 from shared.kit.tables import idempotency_keys
 
 KEPT_FOR = timedelta(hours=24)
@@ -62,16 +63,28 @@ async def keep(tx: Transaction, request: Request, caller: Caller, answer: Respon
     body = bytes(answer.body)
     if len(body) > LARGEST_KEPT_ANSWER:
         raise ValueError("an answer to a command is small")
-    columns = idempotency_keys.c
-    await tx.execute(
-        sa.update(idempotency_keys)
-        .where(columns.caller == caller.subject, columns.key == _key_of(request))
-        .values(
-            status=answer.status_code,
-            headers={name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers},
-            body=body,
-        )
-    )
+    headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+    given = {
+        "key_caller": caller.subject,
+        "key_key": _key_of(request),
+        "key_status": answer.status_code,
+        "key_body": body,
+    }
+    if tx.dialect == "postgresql":
+        tx.at_the_end("answered", _KEEP_ON_POSTGRESQL, {**given, "key_headers": json.dumps(headers)})
+    else:
+        await tx.execute(_KEEP, {**given, "key_headers": headers})
+
+
+_KEEP = Fixed(
+    sa.update(idempotency_keys)
+    .where(idempotency_keys.c.caller == sa.bindparam("key_caller"), idempotency_keys.c.key == sa.bindparam("key_key"))
+    .values(status=sa.bindparam("key_status"), headers=sa.bindparam("key_headers"), body=sa.bindparam("key_body"))
+)
+_KEEP_ON_POSTGRESQL = """
+UPDATE idempotency_keys SET status = :key_status, headers = CAST(:key_headers AS JSONB), body = :key_body
+WHERE caller = :key_caller AND key = :key_key
+"""
 
 
 async def forget_old(tx: Transaction, *, limit: int = 1000) -> int:

@@ -108,15 +108,12 @@ class Planner:
         """The plan and its arguments; a list of parameters gives a list of argument lists."""
         many = isinstance(parameters, list | tuple)
         names = tuple(sorted(parameters[0] if many else parameters or ()))
+        literals: Sequence[Any] = ()
         if isinstance(statement, Fixed):
             key = (self._dialect.name, names, many)
             plan = statement.plans.get(key)
             if plan is None:
-                plan = self._compiled(statement.statement, names, many, None)
-                if plan is None:
-                    raise ValueError("a fixed statement has no list of varying length: use `sets.among`")
-                statement.plans[key] = plan
-            literals: Sequence[Any] = ()
+                plan = statement.plans[key] = self._plan_of_fixed(statement.statement, names, many)
         else:
             cache_key = statement._generate_cache_key()
             if cache_key is None:
@@ -126,14 +123,21 @@ class Planner:
             literals = cache_key.bindparams
             if plan is None:
                 compiled = self._compiled(statement, names, many, cache_key)
-                if compiled is None:
-                    return self._expanded(statement, parameters or {}, names, cache_key)
-                plan = self._plans[key] = compiled
+                plan = compiled if _has_lists(compiled) else self._planned(compiled, str(compiled), cache_key)
+                self._plans[key] = plan
+            if not isinstance(plan, Plan):
+                return self._written_out(plan, parameters or {}, literals)
         if many:
             return plan, [plan.arguments(each, literals) for each in parameters]
         return plan, plan.arguments(parameters or {}, literals)
 
-    def _compile(self, statement: Any, names: Sequence[str], many: bool, cache_key: Any) -> Any:
+    def _plan_of_fixed(self, statement: Any, names: Sequence[str], many: bool) -> Plan:
+        compiled = self._compiled(statement, names, many, None)
+        if _has_lists(compiled):
+            raise ValueError("a fixed statement has no list of varying length: use `sets.among`")
+        return self._planned(compiled, str(compiled), None)
+
+    def _compiled(self, statement: Any, names: Sequence[str], many: bool, cache_key: Any) -> Any:
         return statement._compiler(
             self._dialect,
             cache_key=cache_key,
@@ -142,11 +146,7 @@ class Planner:
             schema_translate_map=None,
         )
 
-    def _compiled(self, statement: Any, names: Sequence[str], many: bool, cache_key: Any) -> Plan | None:
-        """None for a statement whose text depends on the length of a list."""
-        compiled = self._compile(statement, names, many, cache_key)
-        if compiled.post_compile_params or compiled.literal_execute_params:
-            return None
+    def _planned(self, compiled: Any, sql: str, cache_key: Any) -> Plan:
         literal_at = {id(bind): index for index, bind in enumerate(cache_key.bindparams)} if cache_key else {}
         processes = compiled._bind_processors
         places = []
@@ -154,29 +154,32 @@ class Planner:
             bind = compiled.binds[name]
             literal = next((literal_at[id(one)] for one in (bind, *bind._cloned_set) if id(one) in literal_at), -1)
             places.append(Place(bind.key, literal, bind.value, bind.required, processes.get(name)))
-        return self._planned(compiled, str(compiled), places)
+        return Plan(sql, tuple(places), self._shape_of(compiled), _changes_rows(compiled))
 
-    def _expanded(
-        self, statement: Any, given: Parameters, names: Sequence[str], cache_key: Any
+    def _written_out(
+        self, compiled: Any, given: Parameters, literals: Sequence[sa.BindParameter[Any]]
     ) -> tuple[Plan, list[Any]]:
-        """`IN` over a list: written out for its length, each time."""
-        compiled = self._compile(statement, names, False, cache_key)
-        values = compiled.construct_params(given, extracted_parameters=cache_key.bindparams, escape_names=False)
+        """`IN` over a list: the text has a place for each element, so it is written out at each call."""
+        values = compiled.construct_params(given, extracted_parameters=literals, escape_names=False)
         written = compiled._process_parameters_for_postcompile(values)
         values = {**values, **written.additional_parameters}
         processes = {**compiled._bind_processors, **written.processors}
         places = [Place(name, -1, values[name], False, processes.get(name)) for name in written.positiontup or ()]
-        plan = self._planned(compiled, written.statement, places)
+        plan = Plan(written.statement, tuple(places), self._shape_of(compiled), _changes_rows(compiled))
         return plan, plan.arguments({}, ())
 
-    def _planned(self, compiled: Any, sql: str, places: Sequence[Place]) -> Plan:
+    def _shape_of(self, compiled: Any) -> Shape | None:
         columns = compiled._result_columns
-        shape = None
-        if columns:
-            processes = [column.type._cached_result_processor(self._dialect, None) for column in columns]
-            shape = Shape([column.keyname for column in columns], processes)
-        changes = (compiled.isinsert or compiled.isupdate or compiled.isdelete) and not columns
-        return Plan(sql, tuple(places), shape, changes)
+        processes = [column.type._cached_result_processor(self._dialect, None) for column in columns]
+        return Shape([column.keyname for column in columns], processes) if columns else None
+
+
+def _has_lists(compiled: Any) -> bool:
+    return bool(compiled.post_compile_params or compiled.literal_execute_params)
+
+
+def _changes_rows(compiled: Any) -> bool:
+    return (compiled.isinsert or compiled.isupdate or compiled.isdelete) and not compiled._result_columns
 
 
 @lru_cache(maxsize=SHAPES_KEPT)

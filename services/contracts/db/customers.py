@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.contracts.db.tables import customers
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.customer import Customer, NoSuchCustomer
-from shared.kit.db import Reader, Transaction
+from shared.kit.db import Fixed, Reader, Transaction
 
 
 async def insert(tx: Transaction, customer: Customer) -> bool:
@@ -29,13 +29,17 @@ async def insert(tx: Transaction, customer: Customer) -> bool:
 
 async def get(reader: Reader, customer_id: UUID, *, only_customer: UUID | None) -> Customer:
     """Raises NoSuchCustomer, also for somebody else's."""
-    query = sa.select(customers).where(customers.c.id == customer_id)
-    if only_customer is not None:
-        query = query.where(customers.c.id == only_customer)
-    row = await reader.row(query)
+    row = await reader.row(_ONE, {"customer_id": customer_id, "only_customer": only_customer or customer_id})
     if row is None:
         raise NoSuchCustomer()
     return _customer(row)
+
+
+_ONE = Fixed(
+    sa.select(customers).where(
+        customers.c.id == sa.bindparam("customer_id"), customers.c.id == sa.bindparam("only_customer")
+    )
+)
 
 
 async def page(reader: Reader, *, only_customer: UUID | None, after: UUID | None, limit: int) -> list[Customer]:

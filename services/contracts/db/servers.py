@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from shared.kit.db import Reader, Transaction
 
 
 async def insert(tx: Transaction, server: Server) -> None:
-    await tx.insert(servers, asdict(server))
+    await tx.insert(servers, vars(server))
 
 
 async def known_of(reader: Reader, customer_id: UUID, server_ids: Collection[UUID]) -> set[UUID]:

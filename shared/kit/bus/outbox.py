@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.events.envelope import Envelope, Fact
+from shared.events.envelope import Envelope, Fact, binary_headers, number_headers
 from shared.kernel.ids import new_id
-from shared.kit.bus import sets
 from shared.kit.bus.clock import real_now
 from shared.kit.bus.log import stable_hash
 from shared.kit.bus.tables import outbox, stream_epoch
-from shared.kit.db import Transaction
+from shared.kit.db import Fixed, Rows, Transaction
 
 SHARDS = 16
 LARGEST_VALUE_BYTES = 512 * 1024
@@ -44,43 +43,54 @@ class Caused:
     traceparent: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One announced fact as it will travel, but for its number."""
+
+    topic: str
+    key: str
+    headers: list[tuple[str, str]]
+    value: bytes
+    is_numbered: bool
+
+    def numbered(self, epoch: int, seq: int) -> list[tuple[str, str]]:
+        return self.headers + number_headers(epoch, seq) if self.is_numbered else self.headers
+
+
 async def flush(tx: Transaction) -> None:
-    """Write the announced facts to the outbox, numbered within their streams; `envelopes_of(tx)` tells their ids."""
+    """Commit hook: write the announced facts to the outbox, numbered within their streams."""
     if not tx.facts:
         return
-    announced = [_with_cause(fact, tx) for fact in tx.facts]
-    numbers = await _numbers(tx, [_stream(item.fact) for item in announced])
-    enqueued_at = tx.database.clock.now()
-    rows, envelopes = [], []
-    for item in announced:
-        topic, key = _stream(item.fact)
-        epoch, seq = next(numbers[topic, key])
-        if isinstance(item.fact, Raw):
-            headers, value = _structured(item.fact)
-        else:
-            envelope = _envelope(tx, item, item.fact, epoch, seq)
-            envelopes.append(envelope)
-            headers, value = envelope.binary()
-        if len(value) > LARGEST_VALUE_BYTES:
-            raise ValueError(f"an event of {len(value)} bytes on {topic} is larger than the log takes")
-        rows.append(
-            {
-                "shard": stable_hash(topic, key) % SHARDS,
-                "topic": topic,
-                "key": key,
-                "headers": [[name, content.decode()] for name, content in headers],
-                "value": value,
-                "enqueued_at": enqueued_at,
-            }
-        )
-    await sets.put(tx, outbox, rows)
-    tx.__dict__["envelopes"] = envelopes
+    told = [_told(tx, fact if isinstance(fact, Caused) else None, fact) for fact in tx.facts]
+    tx.__dict__["told"] = told
+    if tx.dialect == "postgresql":
+        tx.at_the_end("numbered", _NUMBER_ON_POSTGRESQL, _streams(told), told=lambda rows: _keep_numbers(tx, rows))
+        tx.at_the_end("put_out", _PUT_ON_POSTGRESQL, _arrays(tx, told))
+        return
+    streams = json.dumps([[*stream, count] for stream, count in sorted(_counts(told).items())])
+    _keep_numbers(tx, await tx.rows(_NUMBER_ON_SQLITE, {"streams": streams}))
+    rows = [
+        {
+            "shard": stable_hash(item.topic, item.key) % SHARDS,
+            "topic": item.topic,
+            "key": item.key,
+            "headers": item.numbered(epoch, seq),
+            "value": item.value,
+            "enqueued_at": tx.database.clock.now(),
+        }
+        for item, (epoch, seq) in zip(told, _numbers_of(tx), strict=True)
+    ]
+    await tx.insert(outbox, rows)
 
 
 def envelopes_of(tx: Transaction) -> list[Envelope]:
-    """The envelopes of the facts that `flush` wrote, in the order of announcement."""
-    envelopes: list[Envelope] = tx.__dict__.get("envelopes", [])
-    return envelopes
+    """The envelopes of the facts that `tx` wrote, in the order of announcement."""
+    told: list[Told] = tx.__dict__.get("told", [])
+    return [
+        Envelope.from_binary([(name, text.encode()) for name, text in item.numbered(*number)], item.value)
+        for item, number in zip(told, _numbers_of(tx), strict=True)
+        if item.is_numbered
+    ]
 
 
 async def bump_epoch(tx: Transaction) -> int:
@@ -96,64 +106,77 @@ async def bump_epoch(tx: Transaction) -> int:
     return epoch
 
 
-def _with_cause(fact: Any, tx: Transaction) -> Caused:
-    return fact if isinstance(fact, Caused) else Caused(fact, tx.correlation_id, tx.causation_id, tx.traceparent)
-
-
-def _stream(fact: Fact | Raw) -> tuple[str, str]:
-    return (fact.topic, fact.key) if isinstance(fact, Raw) else (fact.topic(), str(fact.aggregate_id()))
-
-
-def _structured(raw: Raw) -> tuple[list[tuple[str, bytes]], bytes]:
-    value = json.dumps(raw.envelope, separators=(",", ":"), ensure_ascii=False).encode()
-    return [("content-type", CLOUDEVENTS_JSON.encode())], value
-
-
-def _envelope(tx: Transaction, item: Caused, fact: Fact, epoch: int, seq: int) -> Envelope:
-    event_id = new_id()
-    return Envelope(
-        id=event_id,
-        source=f"/{fact.producer}",
-        type=fact.type_name(),
-        subject=str(fact.aggregate_id()),
-        time=tx.now,
-        dataschema=f"mainstay:schemas/{fact.schema_name()}",
-        aggseq=seq,
-        aggepoch=epoch,
-        correlationid=item.correlation_id or str(event_id),
-        causationid=item.causation_id,
-        traceparent=item.traceparent,
-        data=fact.model_dump(mode="json"),
-    )
-
-
-async def _numbers(
-    tx: Transaction, announced: list[tuple[str, str]]
-) -> dict[tuple[str, str], Iterator[tuple[int, int]]]:
-    """(epoch, seq) for each fact, by stream.
-
-    The upsert locks the stream rows, in one order for all transactions, until the commit: only
-    then are ids of outbox rows in the order of seq within a stream.
-    """
-    counts = sorted(Counter(announced).items())
-    if tx.dialect == "postgresql":
-        rows = await tx.rows(
-            _NUMBER_ON_POSTGRESQL,
-            {
-                "topics": [topic for (topic, _), _ in counts],
-                "keys": [key for (_, key), _ in counts],
-                "counts": [count for _, count in counts],
-            },
-        )
+def _told(tx: Transaction, caused: Caused | None, announced: Any) -> Told:
+    fact: Fact | Raw = caused.fact if caused else announced
+    if isinstance(fact, Raw):
+        value = json.dumps(fact.envelope, separators=(",", ":"), ensure_ascii=False).encode()
+        told = Told(fact.topic, fact.key, [("content-type", CLOUDEVENTS_JSON)], value, is_numbered=False)
     else:
-        rows = await tx.rows(_NUMBER_ON_SQLITE, {"streams": json.dumps([[*stream, n] for stream, n in counts])})
-    how_many = dict(counts)
-    return {
-        (row.topic, row.key): iter(
-            [(row.epoch, seq) for seq in range(row.seq - how_many[row.topic, row.key] + 1, row.seq + 1)]
+        event_id, key = str(new_id()), str(fact.aggregate_id())
+        cause = caused or tx
+        headers = binary_headers(
+            id=event_id,
+            source=f"/{fact.producer}",
+            type=fact.type_name(),
+            subject=key,
+            time=tx.now,
+            dataschema=f"mainstay:schemas/{fact.schema_name()}",
+            correlationid=cause.correlation_id or event_id,
+            causationid=cause.causation_id,
+            traceparent=cause.traceparent,
         )
-        for row in rows
+        told = Told(fact.topic(), key, headers, fact.model_dump_json().encode(), is_numbered=True)
+    if len(told.value) > LARGEST_VALUE_BYTES:
+        raise ValueError(f"an event of {len(told.value)} bytes on {told.topic} is larger than the log takes")
+    return told
+
+
+def _counts(told: Sequence[Told]) -> Counter[tuple[str, str]]:
+    return Counter((item.topic, item.key) for item in told)
+
+
+def _streams(told: Sequence[Told]) -> dict[str, Any]:
+    """In one order for all transactions: the upsert locks the rows of the streams until the commit.
+
+    Only so are ids of outbox rows in the order of seq within a stream, and nobody waits for somebody who waits for him.
+    """
+    counts = sorted(_counts(told).items())
+    return {
+        "stream_topics": [topic for (topic, _), _ in counts],
+        "stream_keys": [key for (_, key), _ in counts],
+        "stream_counts": [count for _, count in counts],
     }
+
+
+def _arrays(tx: Transaction, told: Sequence[Told]) -> dict[str, Any]:
+    left, behind = _counts(told), []
+    for item in told:
+        left[item.topic, item.key] -= 1
+        behind.append(left[item.topic, item.key])
+    return {
+        "out_shards": [stable_hash(item.topic, item.key) % SHARDS for item in told],
+        "out_topics": [item.topic for item in told],
+        "out_keys": [item.key for item in told],
+        "out_headers": [json.dumps(item.headers)[:-1] for item in told],
+        "out_numbered": [item.is_numbered for item in told],
+        "out_values": [item.value for item in told],
+        "out_behind": behind,
+        "out_enqueued_at": tx.database.clock.now(),
+    }
+
+
+def _keep_numbers(tx: Transaction, rows: Rows) -> None:
+    tx.__dict__["numbers"] = {(row.topic, row.key): (row.epoch, row.seq) for row in rows}
+
+
+def _numbers_of(tx: Transaction) -> Iterator[tuple[int, int]]:
+    """(epoch, seq) of each announced fact; a stream's row holds the number of its last one."""
+    told: list[Told] = tx.__dict__.get("told", [])
+    left = _counts(told)
+    for item in told:
+        left[item.topic, item.key] -= 1
+        epoch, last = tx.__dict__["numbers"][item.topic, item.key]
+        yield epoch, last - left[item.topic, item.key]
 
 
 _ON_CONFLICT = """
@@ -163,13 +186,28 @@ ON CONFLICT (topic, key) DO UPDATE SET
 RETURNING topic, key, epoch, seq
 """
 _EPOCH = "coalesce((SELECT epoch FROM stream_epoch WHERE id = 1), 1)"
-_NUMBER_ON_POSTGRESQL = sa.text(
+_NUMBER_ON_POSTGRESQL = (
     f"INSERT INTO streams (topic, key, epoch, seq) SELECT topic, key, {_EPOCH}, n "  # noqa: S608
-    "FROM unnest(CAST(:topics AS TEXT[]), CAST(:keys AS TEXT[]), CAST(:counts AS BIGINT[])) "
+    "FROM unnest(CAST(:stream_topics AS TEXT[]), CAST(:stream_keys AS TEXT[]), CAST(:stream_counts AS BIGINT[])) "
     f"WITH ORDINALITY AS given(topic, key, n, place) ORDER BY place {_ON_CONFLICT}"
 )
-_NUMBER_ON_SQLITE = sa.text(
-    "INSERT INTO streams (topic, key, epoch, seq) "  # noqa: S608
-    f"SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), {_EPOCH}, json_extract(value, '$[2]') "
-    f"FROM json_each(:streams) WHERE true {_ON_CONFLICT}"
+# Joined to what was numbered, so that no id is drawn before its stream's row is locked.
+_PUT_ON_POSTGRESQL = """
+INSERT INTO outbox (shard, topic, key, headers, value, enqueued_at)
+SELECT given.shard, given.topic, given.key, CAST(given.headers || CASE WHEN given.numbered THEN
+  ', ["ce_aggseq", "' || (numbered.seq - given.behind) || '"], ["ce_aggepoch", "' || numbered.epoch || '"]'
+  ELSE '' END || ']' AS JSON), given.value, :out_enqueued_at
+FROM unnest(
+  CAST(:out_shards AS SMALLINT[]), CAST(:out_topics AS TEXT[]), CAST(:out_keys AS TEXT[]),
+  CAST(:out_headers AS TEXT[]), CAST(:out_numbered AS BOOLEAN[]), CAST(:out_values AS BYTEA[]),
+  CAST(:out_behind AS BIGINT[])
+) WITH ORDINALITY AS given(shard, topic, key, headers, numbered, value, behind, place)
+JOIN numbered ON numbered.topic = given.topic AND numbered.key = given.key ORDER BY place
+"""
+_NUMBER_ON_SQLITE = Fixed(
+    sa.text(
+        "INSERT INTO streams (topic, key, epoch, seq) "  # noqa: S608
+        f"SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), {_EPOCH}, json_extract(value, '$[2]') "
+        f"FROM json_each(:streams) WHERE true {_ON_CONFLICT}"
+    )
 )
