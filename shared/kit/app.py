@@ -50,12 +50,10 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
     app.state.rate_limits = RateLimits(runtime.common.rate_limit_per_second, runtime.common.rate_limit_burst)
     app.state.bodies_held = BodiesHeld()
     problems.install(app)
-    every = [*routers, parked_api.router()]
-    if runtime.common.clock == "virtual":
-        every.append(clock_api.router())
-    for router in every:
+    for router in (*routers, parked_api.router()):
         app.include_router(router)
-        app.open_quick_ways(router.routes)
+    if runtime.common.clock == "virtual":
+        app.include_router(clock_api.router())
     _add_health(app, runtime)
     _complete_openapi(app)
     return app

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -32,9 +31,12 @@ class ServiceApp(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._observed if scope["type"] == "http" else super().__call__)(scope, receive, send)
 
-    def open_quick_ways(self, routes: Iterable[Any]) -> None:
-        """Find these routes of the house without going through the framework's layers."""
-        for route in routes:
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """As FastAPI's, and its routes of the house are found without going through the framework's layers."""
+        super().include_router(router, **options)
+        if options:
+            return  # Under a prefix, say, the routes are not what they declare.
+        for route in router.routes:
             if isinstance(route, HouseRoute) and ":" not in route.path:
                 self._paths.add(route)
 

@@ -58,7 +58,7 @@ async def test_a_word_goes_before_a_parameter_and_a_parameter_still_finds_its_wa
 ) -> None:
     app, router = sqlite_service.app, a_router()
     assert isinstance(app, ServiceApp)
-    app.open_quick_ways(router.routes)
+    app.include_router(router)
     answer = await sqlite_service.anonymous().get(f"/v1/things/{path}")
     assert (answer.status_code, answer.json()) == (200, {"name": name})
 
@@ -66,9 +66,9 @@ async def test_a_word_goes_before_a_parameter_and_a_parameter_still_finds_its_wa
 async def test_two_routes_for_one_request_are_refused_at_the_start(sqlite_service: ServiceUnderTest) -> None:
     app = sqlite_service.app
     assert isinstance(app, ServiceApp)
-    app.open_quick_ways(a_router().routes)
+    app.include_router(a_router())
     with pytest.raises(ValueError, match="declared twice"):
-        app.open_quick_ways(a_router().routes)
+        app.include_router(a_router())
 
 
 @pytest.mark.parametrize("service", SERVICES)
