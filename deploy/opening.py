@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncpg import PostgresError
@@ -100,7 +100,7 @@ async def forget_old_records(log: EventLog, stop: asyncio.Event) -> None:
     while isinstance(log, SqlLog) and not stop.is_set():
         with suppress(Unavailable, LockedByAnother):
             # As often as it finds a full batch; each batch is a transaction of its own.
-            while await log.forget(datetime.now(UTC) - RECORDS_KEPT_FOR) and not stop.is_set():
+            while await log.forget(await log.database.real_now() - RECORDS_KEPT_FOR) and not stop.is_set():
                 continue
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), FORGET_EVERY_SECONDS)

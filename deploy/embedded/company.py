@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 import structlog
 from fastapi import FastAPI
 
 from deploy import services
 from deploy.environment import PREFIX, explained
 from deploy.opening import ensure_topics, forget_old_records, migrate, opened_log
-from shared.kernel.errors import Unavailable
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -70,15 +68,11 @@ class Company:
             pause = min(pause * 2, LONGEST_WORKER_PAUSE_SECONDS)
 
     async def ready(self) -> Mapping[str, str]:
-        return {name: await self._state_of(runtime) for name, runtime in self.runtimes.items()}
+        states = await asyncio.gather(*(self._state_of(runtime) for runtime in self.runtimes.values()))
+        return dict(zip(self.runtimes, states, strict=True))
 
     async def _state_of(self, runtime: Runtime) -> str:
-        try:
-            async with runtime.database.reading() as reader:
-                await reader.scalar(sa.text("SELECT 1"))
-        except Unavailable as away:
-            return away.code()
-        return "worker is being started again" if runtime.name in self.troubled else "ok"
+        return "worker is being started again" if runtime.name in self.troubled else await runtime.database.state()
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import sqlalchemy as sa
 from fastapi import FastAPI
 from prometheus_client import start_http_server
 
@@ -17,7 +16,6 @@ from deploy.opening import forget_old_records, insist_up_to_date, migrate, opene
 from deploy.serving import PortTaken, bound_socket, port_of, serve, stop_on_signals
 from deploy.site.app import site
 from deploy.site.settings import SiteSettings
-from shared.kernel.errors import Unavailable
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
@@ -41,7 +39,7 @@ async def run_api(service: str, port: int | None) -> int:
                     yield
 
             async def ready() -> Mapping[str, str]:
-                return {service: await _database_state(runtime)}
+                return {service: await runtime.database.state()}
 
             root = site(common, services={service: app}, ready=ready, lifespan=lifespan, landing=False)
             served = await serve(
@@ -63,7 +61,6 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(opened_log(common))
         runtime = await stack.enter_async_context(_opened(service, common, log))
-        await runtime.database.correct_clock()
         stop = asyncio.Event()
         stop_on_signals(stop)
         print(f"A {service} worker is ready.", flush=True)
@@ -93,15 +90,6 @@ async def _bring_up_to_date(runtime: Runtime) -> None:
         await migrate(runtime)
     else:
         await insist_up_to_date(runtime)
-
-
-async def _database_state(runtime: Runtime) -> str:
-    try:
-        async with runtime.database.reading() as reader:
-            await reader.scalar(sa.text("SELECT 1"))
-    except Unavailable as away:
-        return away.code()
-    return "ok"
 
 
 def _serve_metrics(host: str, port: int) -> tuple[object, threading.Thread]:

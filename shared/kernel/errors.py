@@ -80,6 +80,12 @@ class Unavailable(Refusal):
     retry_after_seconds: ClassVar[int] = 2
 
 
+class NoRoom(Unavailable):
+    """There is no room left to store this; nothing was stored. Try again when there is."""
+
+    retry_after_seconds: ClassVar[int] = 30
+
+
 class IllegalMove(Conflict):
     """The state does not allow this verb."""
 

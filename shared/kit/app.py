@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.kernel.errors import Unavailable
 from shared.kit import clock_api, parked_api, problems
 from shared.kit.edge import ServiceApp
 from shared.kit.rate_limits import RateLimits
@@ -26,16 +22,6 @@ VERSION = "0.1.0"
 def service_app(runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter]) -> ServiceApp:
     """The service's application, to be mounted at `/<service>` (it names that prefix in its OpenAPI)."""
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        with suppress(Unavailable):
-            await runtime.database.correct_clock()
-        stop = asyncio.Event()
-        keeping = asyncio.create_task(runtime.database.keep_clock_right(stop))
-        yield
-        stop.set()
-        await keeping
-
     app = ServiceApp(
         runtime,
         title=f"Mainstay {title}",
@@ -45,7 +31,6 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
         redoc_url=None,
         servers=[{"url": f"/{runtime.name}"}],
         root_path_in_servers=False,
-        lifespan=lifespan,
     )
     app.state.rate_limits = RateLimits(runtime.common.rate_limit_per_second, runtime.common.rate_limit_burst)
     app.state.bodies_held = BodiesHeld()
@@ -64,11 +49,9 @@ def _add_health(app: FastAPI, runtime: Runtime) -> None:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        try:
-            async with runtime.database.reading() as reader:
-                await reader.scalar(sa.text("SELECT 1"))
-        except Unavailable as away:
-            return JSONResponse({"status": "unavailable", "reason": away.code()}, status_code=503)
+        state = await runtime.database.state()
+        if state != "ok":
+            return JSONResponse({"status": "unavailable", "reason": state}, status_code=503)
         return JSONResponse({"status": "ok"})
 
     async def metrics(_request: Request) -> Response:

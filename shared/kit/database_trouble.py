@@ -9,11 +9,15 @@ from typing import Any
 import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
-from shared.kernel.errors import Conflict, Unavailable
+from shared.kernel.errors import Conflict, NoRoom, Unavailable
 
 
 class DatabaseAway(Unavailable):
     """The database does not answer at the moment; nothing was stored."""
+
+
+class OutcomeUnknown(DatabaseAway):
+    """The database went away while it stored this; the same request with the same key finds out and completes it."""
 
 
 class LockedByAnother(Conflict):
@@ -32,6 +36,7 @@ class translated:
 
 
 _LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_not_available, deadlock_detected, serialization_failure
+_DISK_FULL = "53100"
 _AWAY_CLASSES = ("08", "57", "53", "XX")  # connection, operator intervention, resources, internal
 
 
@@ -78,6 +83,8 @@ def _raise_refusal_of_state(error: asyncpg.PostgresError) -> None:
     state: str = error.sqlstate or ""
     if state in _LOCK_STATES:
         raise LockedByAnother() from error
+    if state == _DISK_FULL:
+        raise NoRoom() from error
     if state.startswith(_AWAY_CLASSES):
         raise DatabaseAway() from error
 
@@ -102,6 +109,8 @@ def _raise_refusal_of_sqlite(error: sqlite3.Error) -> None:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         raise LockedByAnother() from error
+    if code == sqlite3.SQLITE_FULL:
+        raise NoRoom() from error
     # SQLITE_ERROR is a statement that is wrong; the other operational errors are the disk's.
     if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
         raise DatabaseAway() from error

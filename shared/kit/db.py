@@ -15,8 +15,9 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.engine.url import make_url
 
-from shared.kernel.clock import Clock, SystemClock
-from shared.kit.database_trouble import DatabaseAway, LockedByAnother
+from shared.kernel.clock import Clock, SystemClock, elapsed
+from shared.kernel.errors import Unavailable
+from shared.kit.database_trouble import DatabaseAway, LockedByAnother, OutcomeUnknown
 from shared.kit.on_postgresql import OnPostgresql, PostgresqlLine
 from shared.kit.on_sqlite import OnSqlite, SqliteLine
 from shared.kit.statements import Fixed, Outcome, Parameters, Rows, Statement
@@ -28,6 +29,7 @@ __all__ = [
     "Instant",
     "LockedByAnother",
     "Outcome",
+    "OutcomeUnknown",
     "Reader",
     "Rows",
     "Statement",
@@ -36,7 +38,10 @@ __all__ = [
     "json_type",
 ]
 
+READY_SECONDS = 2.0
 CLOCK_SECONDS = 5.0
+CLOCK_TRIES = 3
+FAST_ANSWER_SECONDS = 0.1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -216,6 +221,7 @@ class Database:
         self.doorbells: list[Callable[[], None]] = []
         self.statements = 0
         self.transactions = 0
+        self._probe: asyncio.Task[bool] | None = None
         self.driver: OnSqlite | OnPostgresql
         self.dialect: Literal["sqlite", "postgresql"]
         if self.url.get_backend_name() == "sqlite":
@@ -228,26 +234,39 @@ class Database:
         value: datetime = await self.driver.now()
         return value
 
-    async def correct_clock(self) -> None:
-        """Measure how far this machine's clock is from the database's and correct a SystemClock by it."""
-        if self.dialect == "postgresql" and isinstance(self.clock, SystemClock):
-            before = datetime.now(UTC)
-            value = await self.real_now()
-            after = datetime.now(UTC)
-            self.clock.correction = value - (before + (after - before) / 2)
+    async def state(self) -> str:
+        """`ok`, or the code of what is wrong, within READY_SECONDS; probes that come meanwhile share one look."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._answers())
+        done, _ = await asyncio.wait([self._probe], timeout=READY_SECONDS)
+        return "ok" if done and self._probe.result() else DatabaseAway.code()
 
-    async def keep_clock_right(self, stop: asyncio.Event) -> None:
-        """`correct_clock` every few seconds until `stop`."""
-        while not stop.is_set():
-            with suppress(DatabaseAway):
-                await self.correct_clock()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), CLOCK_SECONDS)
+    async def _answers(self) -> bool:
+        with suppress(Unavailable):
+            async with self.reading() as reader:
+                await reader.scalar(_ONE)
+            return True
+        return False
+
+    async def _set_clock(self, line: PostgresqlLine | SqliteLine) -> None:
+        """Set a SystemClock by the database's, before its first use and every few seconds."""
+        clock = self.clock
+        if self.dialect == "sqlite" or not isinstance(clock, SystemClock) or clock.is_set_within(CLOCK_SECONDS):
+            return
+        for _ in range(CLOCK_TRIES):
+            clock.hold()  # The others go on with the present setting, if there is one.
+            asked = elapsed()
+            value: datetime = (await line.run(_DATABASE_CLOCK, None)).rows[0].now
+            took = elapsed() - asked
+            clock.set(value.astimezone(UTC), asked + took / 2, within=took / 2)
+            if took < FAST_ANSWER_SECONDS:
+                return
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reader]:
         """Autocommitted reads; raises DatabaseAway."""
         async with self.driver.reading() as line:
+            await self._set_clock(line)
             reader = Reader(self, self.clock.now(), line)
             if self.now_in is not None:
                 reader.now = await self.now_in(reader)
@@ -255,9 +274,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit on leaving, roll back on any exception; raises DatabaseAway, LockedByAnother."""
+        """Commit on leaving, roll back on any error; raises DatabaseAway, NoRoom, LockedByAnother, OutcomeUnknown."""
         self.transactions += 1
         async with self.driver.writing() as line:
+            await self._set_clock(line)
             tx = Transaction(self, self.clock.now(), line)
             if self.now_in is not None:
                 tx.now = await self.now_in(tx)
@@ -276,4 +296,11 @@ class Database:
         return await self.driver.run_sync(work)
 
     async def close(self) -> None:
+        """Bounded also when the database does not answer."""
+        if self._probe is not None:
+            self._probe.cancel()
         await self.driver.close()
+
+
+_ONE = Fixed(sa.text("SELECT 1"))
+_DATABASE_CLOCK = Fixed(sa.text("SELECT clock_timestamp() AS now"))

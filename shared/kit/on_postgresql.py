@@ -17,15 +17,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.url import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.kit.database_trouble import translated
+from shared.kit.database_trouble import DatabaseAway, OutcomeUnknown, translated
 from shared.kit.statements import POSTGRESQL, Outcome, shape_of
 
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 3
 POOL_CHECKOUT_SECONDS = 2
 LOCK_TIMEOUT_MS = 3_000
 STATEMENT_TIMEOUT_MS = 8_000
-COMMAND_TIMEOUT_SECONDS = 10
-ROLLBACK_SECONDS = 1
+COMMAND_TIMEOUT_SECONDS = 9
+"""For a server that does not even end a statement in its own time; a request's deadline (routing) is longer still."""
+ROLLBACK_SECONDS = 0.5
 CLOSE_SECONDS = 2
 OLDEST_CONNECTION_SECONDS = 1_800
 STATEMENTS_PREPARED = 500
@@ -99,7 +100,10 @@ class OnPostgresql:
         try:
             await line.say("BEGIN")
             yield line
-            await line.say("COMMIT")
+            try:
+                await line.say("COMMIT")
+            except DatabaseAway as away:
+                raise OutcomeUnknown() from away
         except BaseException:
             line.broken = True
             raise
@@ -205,12 +209,9 @@ class _Pool:
 
     async def close(self) -> None:
         free, self._free = self._free, []
-        for line in free:
-            try:
-                await line.connection.close(timeout=CLOSE_SECONDS)
-            except Exception:
-                line.connection.terminate()
-            self._places += 1
+        self._places += len(free)
+        # Side by side, for none may answer.
+        await asyncio.gather(*map(_closed, free))
 
     async def _opened(self) -> PostgresqlLine:
         try:
@@ -243,6 +244,13 @@ class _Pool:
             self._places += 1
         else:
             self._free.append(line)
+
+
+async def _closed(line: PostgresqlLine) -> None:
+    try:
+        await line.connection.close(timeout=CLOSE_SECONDS)
+    except Exception:
+        line.connection.terminate()
 
 
 def _options(name: str) -> dict[str, Any]:

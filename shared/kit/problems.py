@@ -51,6 +51,10 @@ class TooBusy(errors.Unavailable):
     """Too many large bodies are being received; try again later."""
 
 
+class TookTooLong(errors.Unavailable):
+    """This took too long and was given up; the same request with the same key finds out whether it was stored."""
+
+
 STATUS += [(TooManyRequests, 429), (BodyTooSlow, 408)]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -13,10 +14,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from shared.kernel.errors import Forbidden, Refusal, TooLarge, Unauthenticated
+from shared.kernel.errors import Forbidden, NoRoom, Refusal, TooLarge, Unauthenticated
 from shared.kit import idempotency, problems
 from shared.kit.auth import ANYONE, NOBODY, Caller, Role, require
-from shared.kit.db import DatabaseAway, LockedByAnother, Reader, Transaction
+from shared.kit.db import DatabaseAway, LockedByAnother, OutcomeUnknown, Reader, Transaction
 from shared.kit.direct_call import directly
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 LARGEST_JSON_BODY = 262_144
 SLOWEST_BYTES_PER_SECOND = 16_384
 MOST_BYTES_HELD = 256 * 1024 * 1024
+REQUEST_SECONDS = 10
+"""From the complete body to the answer; longer than a statement may take, and that longer than a lock is waited for."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _only_known(request: Request, known: set[str]) -> None:
 async def _read(
     runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool, _largest: int
 ) -> Response:
-    async with runtime.database.reading() as reader:
+    async with _in_time(), runtime.database.reading() as reader:
         request.state.tx = reader
         return await original(request)
 
@@ -113,6 +116,18 @@ async def _alone(
     _runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool, _largest: int
 ) -> Response:
     return await original(request)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Raises TookTooLong when the block does not end within REQUEST_SECONDS."""
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS) as deadline:
+            yield
+    except TimeoutError:
+        if deadline.expired():
+            raise problems.TookTooLong() from None
+        raise
 
 
 async def _body_within(request: Request, largest: int, held: BodiesHeld, patience_seconds: float) -> bytes:
@@ -151,7 +166,8 @@ async def _write(
     held: BodiesHeld = request.app.state.bodies_held
     body = await _body_within(request, largest, held, runtime.common.body_seconds)
     try:
-        return await _command(runtime, request, caller, original, keyed, body)
+        async with _in_time():
+            return await _command(runtime, request, caller, original, keyed, body)
     finally:
         held.bytes -= len(body)
 
@@ -192,11 +208,11 @@ class HouseRouter(APIRouter):
         **options: Any,
     ) -> Callable[[F], F]:
         declared = Declared(frozenset(callers), tuple(refusals), holds_reader, self._largest_body)
-        spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway, problems.TooManyRequests]
+        spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway, problems.TookTooLong, problems.TooManyRequests]
         if declared.callers != ANYONE:
             spoken += [Unauthenticated, Forbidden]
         if method != "GET":
-            spoken += [LockedByAnother, TooLarge, problems.BodyTooSlow, problems.TooBusy]
+            spoken += [LockedByAnother, NoRoom, OutcomeUnknown, TooLarge, problems.BodyTooSlow, problems.TooBusy]
         parameters: list[dict[str, Any]] = []
         if method == "POST":
             spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused, idempotency.StillRunning]

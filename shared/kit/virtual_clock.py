@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -18,14 +18,14 @@ class ClockGoesForward(Conflict):
 async def now_in(reader: Reader) -> datetime:
     """Real time plus the offset this service was moved by."""
     offset = await reader.scalar(sa.select(virtual_clock.c.offset_microseconds))
-    return datetime.now(UTC) + timedelta(microseconds=offset or 0)
+    return reader.database.clock.now() + timedelta(microseconds=offset or 0)
 
 
 async def advance(tx: Transaction, to: datetime) -> datetime:
     """Let the time of this service be `to` from now on; raises ClockGoesForward."""
     if to < tx.now:
         raise ClockGoesForward(field="to")
-    offset = (to - datetime.now(UTC)) // timedelta(microseconds=1)
+    offset = (to - tx.database.clock.now()) // timedelta(microseconds=1)
     await tx.upsert(virtual_clock, {"id": 1, "offset_microseconds": offset}, on=["id"], update=["offset_microseconds"])
     tx.rings = True
     return to

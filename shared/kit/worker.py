@@ -46,7 +46,6 @@ class Worker:
             "consumer": self.consumer.run,
             "timers": self.timers.run,
             "sealer": self.sealer.run,
-            "clock": self.runtime.database.keep_clock_right,
             "housekeeping": self._keep_house,
         }
         tasks = {name: asyncio.ensure_future(loop(stop)) for name, loop in loops.items()}

@@ -4,14 +4,33 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.kernel.clock import FixedClock, SystemClock, VirtualClock
+from shared.kernel.clock import FixedClock, SystemClock, VirtualClock, elapsed
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def test_the_system_clock_is_corrected_by_its_measured_offset() -> None:
+def test_the_system_clock_is_the_machines_until_it_is_set() -> None:
     clock = SystemClock()
-    clock.correction = timedelta(hours=1)
-    assert timedelta(minutes=59) < clock.now() - datetime.now(UTC) < timedelta(minutes=61)
-    assert clock.now().tzinfo is UTC
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+    assert not clock.is_set_within(3600)
+    clock.set(NOON, elapsed(), within=0.1)
+    assert timedelta() <= clock.now() - NOON < timedelta(minutes=1)
+
+
+def test_a_clock_that_was_set_goes_on_by_elapsed_time() -> None:
+    clock = SystemClock()
+    clock.set(NOON, elapsed() - 60, within=0.1)
+    assert timedelta(seconds=60) <= clock.now() - NOON < timedelta(seconds=120)
+
+
+def test_a_slow_answer_does_not_spoil_a_clock_that_is_known_better() -> None:
+    clock, at = SystemClock(), elapsed()
+    clock.set(NOON, at, within=0.01)
+    clock.set(NOON + timedelta(seconds=4), at + 1, within=4)
+    assert clock.now() - NOON < timedelta(seconds=3)
+    # What a crystal may have strayed meanwhile outweighs the slow answer at last.
+    clock.set(NOON + timedelta(hours=9), at + 10_000, within=4)
+    assert clock.now() - NOON > timedelta(hours=1)
 
 
 def test_a_virtual_clock_moves_forward_only() -> None:

@@ -59,6 +59,7 @@ ALL_REFUSALS: list[type[errors.Refusal]] = [
     errors.Unavailable,
     errors.IllegalMove,
     errors.StaleWrite,
+    errors.NoRoom,
 ]
 
 

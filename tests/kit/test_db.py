@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 import threading
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_id
-from shared.kit.db import Database, DatabaseAway, Instant, LockedByAnother, Transaction
+from shared.kit.db import Database, DatabaseAway, Instant, LockedByAnother, OutcomeUnknown, Transaction
 from shared.kit.on_sqlite import OnSqlite
+from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.waiting import eventually
 from tests.kit.support import count, create_tables, parcels
 
@@ -303,6 +305,21 @@ async def test_a_connection_that_is_cut_is_away_and_the_next_transaction_works(p
     assert await count(database) == 1
 
 
+async def test_a_connection_cut_at_the_commit_leaves_the_outcome_unknown(postgres_database: Database) -> None:
+    database = postgres_database
+
+    async def cut(tx: Transaction) -> None:
+        database.commit_hooks.clear()
+        pid = await tx.scalar(sa.text("SELECT pg_backend_pid()"))
+        async with database.transaction() as killer:
+            await killer.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+    database.commit_hooks.append(cut)
+    with pytest.raises(OutcomeUnknown):
+        async with database.transaction() as tx:
+            await tx.insert(parcels, a_parcel())
+
+
 async def test_a_trouble_of_our_own_is_not_taken_for_the_databases(database: Database) -> None:
     for trouble in (FileNotFoundError("a template is missing"), TimeoutError("a third party is slow")):
         with pytest.raises(type(trouble)):
@@ -396,14 +413,23 @@ async def test_an_instant_without_a_zone_is_not_stored(database: Database) -> No
     assert await count(database) == 0
 
 
-async def test_the_clock_follows_the_database_when_the_machines_is_wrong(postgres_database: Database) -> None:
-    database = postgres_database
-    assert isinstance(database.clock, SystemClock)
-    database.clock.correction = timedelta(days=3)
-    await database.correct_clock()
-    async with database.reading() as reader:
+@pytest.mark.parametrize("kind", ["reading", "transaction"])
+async def test_the_first_instant_is_the_databases_when_the_machines_clock_is_wrong(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(SystemClock, "now", _three_days_late(SystemClock.now))
+    database = Database(postgres_server.url)
+    async with getattr(database, kind)() as reader:
         theirs = await reader.scalar(sa.text("SELECT clock_timestamp()"))
-        assert abs(reader.now - theirs) < timedelta(seconds=1)
+    assert abs(theirs - reader.now) < timedelta(seconds=5)
+    await database.close()
+
+
+def _three_days_late(now: Callable[[SystemClock], datetime]) -> Callable[[SystemClock], datetime]:
+    def late(clock: SystemClock) -> datetime:
+        return now(clock) if clock.is_set_within(3600) else now(clock) - timedelta(days=3)
+
+    return late
 
 
 async def test_an_sqlite_database_in_memory_is_refused() -> None:

@@ -23,6 +23,7 @@ STATUS = {
     "Unavailable": 503,
     "IllegalMove": 409,
     "StaleWrite": 409,
+    "NoRoom": 503,
 }
 PASSWORD = "hunter2-correct-horse"
 
