@@ -171,7 +171,7 @@ class Person:
     async def answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self._token}", **options.pop("headers", {})}
         if method == "POST":
-            headers["idempotency-key"] = str(uuid4())
+            headers.setdefault("idempotency-key", str(uuid4()))
         return await self._installation.patiently(method, path, headers=headers, **options)
 
     async def send(self, step: str, method: str, path: str, **options: Any) -> Any:

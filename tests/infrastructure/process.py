@@ -64,6 +64,11 @@ class ServerProcess:
     def is_running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
+    @property
+    def ended_with(self) -> int | None:
+        """Its exit code, negative for the signal that killed it; None while it runs or was never started."""
+        return self._popen.poll() if self._popen is not None else None
+
     def start(self) -> None:
         self._popen = _spawner.submit(self._spawn).result()
 

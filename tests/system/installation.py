@@ -30,6 +30,10 @@ class Installation:
     url: str
     data_dir: Path
     processes: dict[str, ServerProcess]
+    databases: dict[str, str]
+    """URLs by service; "log" is that of an SQL log."""
+    kafka: str | None = None
+    """Bootstrap servers, when Kafka carries the events."""
 
     def start(self) -> None:
         for process in self.processes.values():
@@ -71,7 +75,9 @@ def embedded() -> Iterator[Installation]:
     with folder_of_this_run("embedded") as folder:
         environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())}
         process = _process("embedded", folder, environment, "run")
-        with _started(Installation(f"http://localhost:{port}", folder / "data", {"embedded": process})) as running:
+        data = folder / "data"
+        databases = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES} | {"log": f"sqlite:///{data}/events.db"}
+        with _started(Installation(f"http://localhost:{port}", data, {"embedded": process}, databases)) as running:
             yield running
 
 
@@ -88,14 +94,15 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
             "MAINSTAY_NOTIFY_SMTP_PORT": str(smtp_port),
             "MAINSTAY_POOL_SIZE": "5",
         }
+        databases = {service: postgres.url_for(f"{name}_{service}") for service in SERVICES}
         for service in SERVICES:
-            database = f"{name}_{service}"
-            postgres.create_database(database)
-            environment[f"MAINSTAY_{service.upper()}_DATABASE_URL"] = postgres.url_for(database)
+            postgres.create_database(f"{name}_{service}")
+            environment[f"MAINSTAY_{service.upper()}_DATABASE_URL"] = databases[service]
             environment[f"MAINSTAY_{service.upper()}_URL"] = f"http://127.0.0.1:{ports[service]}"
         if kafka is None:
             postgres.create_database(f"{name}_log")
-            environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": postgres.url_for(f"{name}_log")}
+            databases["log"] = postgres.url_for(f"{name}_log")
+            environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": databases["log"]}
         else:
             run_apart(_forget_topics(kafka.bootstrap))
             environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
@@ -111,7 +118,9 @@ def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int,
                 part = f"worker-{service}-{replica + 1}"
                 own = environment | {"MAINSTAY_KAFKA_INSTANCE_ID": part, "MAINSTAY_KAFKA_SESSION_SECONDS": "10"}
                 processes[part] = _process(part, folder, own, "worker", service)
-        with _started(Installation(f"http://localhost:{port}", folder / "data", processes)) as running:
+        bootstrap = kafka.bootstrap if kafka else None
+        whole = Installation(f"http://localhost:{port}", folder / "data", processes, databases, bootstrap)
+        with _started(whole) as running:
             yield running
 
 
