@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import services
 from deploy.cli.audit import verify_trail
@@ -111,6 +112,7 @@ class Witness:
     async def _look(self) -> tuple[list[str], list[Any]]:
         """What is still under way, in words, and how far everything is."""
         ends = await self._ends()
+        assert {partition.topic for partition in ends} == set(TOPICS), "every topic is on the log"
         busy: list[str] = []
         seen: list[Any] = [ends]
         for name, runtime in self._runtimes.items():
@@ -155,8 +157,9 @@ class Witness:
 
     async def _ends(self) -> dict[Partition, int]:
         if self._log is None:
-            async with _kafka_reader(self._company.kafka or "") as consumer:
-                found = await consumer.end_offsets(await _partitions(consumer))
+            bootstrap = self._company.kafka or ""
+            async with _kafka_reader(bootstrap) as consumer:
+                found = await consumer.end_offsets(await _partitions(bootstrap))
             return {Partition(each.topic, each.partition): end for each, end in found.items()}
         columns = log_partitions.c
         async with self._log.reading() as reader:
@@ -212,22 +215,24 @@ async def _kafka_reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    await consumer.topics()
-    return [
-        TopicPartition(topic, number)
-        for topic in TOPICS
-        for number in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
+async def _partitions(bootstrap: str) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(TOPICS)
+    finally:
+        await admin.close()
+    found = [TopicPartition(topic["topic"], each["partition"]) for topic in described for each in topic["partitions"]]
+    return sorted(found)
 
 
 async def _kafka_records(bootstrap: str) -> list[Logged]:
     """Everything from the oldest record to the present end."""
     found: list[Logged] = []
     async with _kafka_reader(bootstrap) as consumer:
-        partitions = await _partitions(consumer)
+        partitions = await _partitions(bootstrap)
         consumer.assign(partitions)
-        await consumer.seek_to_beginning()
+        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(each) < ends[each] for each in partitions]):
             for records in (await consumer.getmany(timeout_ms=int(READ_SECONDS * 1000))).values():
