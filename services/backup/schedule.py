@@ -78,5 +78,5 @@ def _tried_later(timer: Timer) -> Iterator[None]:
         raise TryLater(str(busy), BUSY_WAIT) from busy
     except ResticMissing as missing:
         raise TryLater(str(missing), LONG_WAIT) from missing
-    except ResticFailed as failure:
+    except (ResticFailed, OSError) as failure:
         raise TryLater(str(failure), wait_after(Reason.RESTIC_FAILED, timer.attempts)) from failure

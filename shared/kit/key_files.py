@@ -1,4 +1,4 @@
-"""Keys that live in a file: made on first use, once, whoever comes at the same time."""
+"""Keys that live in a file: made on first use, once and whole, whoever comes at the same time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from shared.kernel.ids import new_id
+from shared.kit.disk import sync_folder, write_durably
 
 
 def content_of(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -14,10 +15,12 @@ def content_of(path: Path, make: Callable[[], bytes]) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{new_id()}")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(make())
-        # A link is made whole or not at all, and by one process only.
-        with suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
+        try:
+            write_durably(fresh, make())
+            # A link is made whole or not at all, and by one process only.
+            with suppress(FileExistsError):
+                path.hardlink_to(fresh)
+            sync_folder(path.parent)
+        finally:
+            fresh.unlink(missing_ok=True)
     return path.read_bytes()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -30,6 +31,9 @@ SLOWEST_BYTES_PER_SECOND = 16_384
 MOST_BYTES_HELD = 256 * 1024 * 1024
 REQUEST_SECONDS = 10
 """From the complete body to the answer; longer than a statement may take, and that longer than a lock is waited for."""
+
+# A form's files stay in memory like the body that they came in: a full temporary folder turns no upload away.
+MultiPartParser.spool_max_size = MOST_BYTES_HELD
 
 
 @dataclass(frozen=True)

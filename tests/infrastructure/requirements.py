@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.infrastructure import kafka_server, postgres, restic
+from tests.infrastructure import faketime, kafka_server, postgres, restic, small_disk
 from tests.infrastructure.missing import Missing
 
 REQUIRE_VARIABLE = "MAINSTAY_REQUIRE"
@@ -17,6 +17,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "postgres": postgres.describe,
     "kafka": kafka_server.describe,
     "restic": restic.describe,
+    "faketime": faketime.describe,
+    "tmpfs": small_disk.describe,
 }
 
 

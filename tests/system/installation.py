@@ -14,7 +14,7 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.events.registry import PARTNER_TOPIC_PREFIX, TOPICS
-from tests.infrastructure.kafka_server import KafkaServer
+from tests.infrastructure.kafka_server import KafkaPair, KafkaServer
 from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
 from tests.infrastructure.waiting import eventually, run_apart, wait_until
@@ -69,20 +69,22 @@ class Installation:
 
 
 @contextmanager
-def embedded() -> Iterator[Installation]:
-    """Everything in one process on SQLite and the SQL event log."""
+def embedded(*, data_dir: Path | None = None) -> Iterator[Installation]:
+    """Everything in one process on SQLite and the SQL event log; its data in `data_dir` if that is given."""
     port = free_port()
     with folder_of_this_run("embedded") as folder:
+        data = data_dir or folder / "data"
         environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())}
-        process = _process("embedded", folder, environment, "run")
-        data = folder / "data"
+        process = _process("embedded", folder, environment | {"MAINSTAY_DATA_DIR": str(data)}, "run")
         databases = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES} | {"log": f"sqlite:///{data}/events.db"}
         with _started(Installation(f"http://localhost:{port}", data, {"embedded": process}, databases)) as running:
             yield running
 
 
 @contextmanager
-def split(postgres: PostgresServer, *, kafka: KafkaServer | None, replicas: int, name: str) -> Iterator[Installation]:
+def split(
+    postgres: PostgresServer, *, kafka: KafkaServer | KafkaPair | None, replicas: int, name: str
+) -> Iterator[Installation]:
     """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka."""
     ports = {service: free_port() for service in SERVICES}
     port, smtp_port = free_port(), free_port()

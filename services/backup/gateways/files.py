@@ -17,6 +17,7 @@ from uuid import UUID
 from services.backup.domain.run import Sample
 from services.backup.domain.source_path import PARTIAL_PREFIX, NoSuchFile, PathInUse
 from shared.kernel.ids import new_id
+from shared.kit.disk import room_on_disk
 
 MOST_FILES_LISTED = 200
 STALE_PARTIAL_SECONDS = 3600
@@ -46,8 +47,9 @@ class FileStore:
         return self._restores / str(restore_id)
 
     async def store(self, server_id: UUID, path: str, content: bytes) -> StoredFile:
-        """Put `content` at the checked relative `path`, durable and all at once; raises PathInUse."""
-        return await asyncio.to_thread(self._store, server_id, path, content)
+        """Put `content` at the checked relative `path`, durable and all at once; raises PathInUse, NoRoom."""
+        with room_on_disk():
+            return await asyncio.to_thread(self._store, server_id, path, content)
 
     async def remove(self, server_id: UUID, path: str) -> None:
         """Raises NoSuchFile."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.kernel.ids import new_id
+from shared.kit.key_files import content_of
 
 KEY_BYTES = 32
 
@@ -40,16 +39,4 @@ class RepositoryKeys:
 
     def _make(self) -> None:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self._file.with_name(f".{self._file.name}.{new_id()}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_BYTES))
-            file.flush()
-            os.fsync(descriptor)
-        # A link instead of a rename: of two processes one wins and both read the same key.
-        with suppress(FileExistsError):
-            self._file.hardlink_to(fresh)
-        fresh.unlink()
-        folder = os.open(self._file.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        content_of(self._file, lambda: os.urandom(KEY_BYTES))

@@ -42,6 +42,9 @@ async def perform_run(runtime: Runtime, run_id: UUID) -> Reason | None:
     except ResticFailed as trouble:
         log.warning("restic failed", run_id=str(run_id), server_id=str(run.server_id), detail=str(trouble))
         return await _record_failure(runtime, run_id, Reason.RESTIC_FAILED)
+    except OSError as trouble:
+        log.warning("no backup for want of the disk", run_id=str(run_id), error=repr(trouble))
+        return await _record_failure(runtime, run_id, Reason.RESTIC_FAILED)
     await _record_success(runtime, run_id, snapshot, sample_sha256)
     return None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from pathlib import Path
 
 from services.billing.domain.evidence import Evidence, EvidenceAway
 from shared.kernel.ids import new_id
+from shared.kit.disk import room_on_disk, sync_folder, write_durably
 
 
 class EvidenceFiles:
@@ -18,9 +18,10 @@ class EvidenceFiles:
         self._folder = folder
 
     async def store(self, evidence: Evidence, content: bytes) -> None:
-        """Returns once the bytes are on disk under their final name; raises EvidenceAway."""
+        """Returns once the bytes are on disk under their final name; raises NoRoom, EvidenceAway."""
         try:
-            await asyncio.to_thread(_write, self._path(evidence.sha256), content)
+            with room_on_disk():
+                await asyncio.to_thread(_write, self._path(evidence.sha256), content)
         except OSError as error:
             raise EvidenceAway() from error
 
@@ -44,24 +45,13 @@ def _write(path: Path, content: bytes) -> None:
     if not path.exists() or path.stat().st_size != len(content):
         _write_whole(path, content)
     for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{new_id()}.part")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_durably(temporary, content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
