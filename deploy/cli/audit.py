@@ -138,8 +138,8 @@ def _signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list
 def _complete_lines(path: Path) -> Iterator[tuple[int, str]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
-            # A process killed while writing leaves its last line cut off: it signs nothing.
-            if line.endswith("\n"):
+            # A process that is killed while it writes leaves half a line behind: it signs nothing.
+            if line.endswith("}\n"):
                 yield number, line
 
 

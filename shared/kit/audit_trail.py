@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +26,14 @@ from prometheus_client import Counter
 from shared.kernel.errors import Unavailable
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
 from shared.kit.key_files import content_of
+from shared.kit.signed_heads import Head, SignedHeads
 from shared.kit.tables import audit_heads, audit_rows
 
 GENESIS = "0" * 64
 SEAL_BATCH = 2_000
 SEAL_EVERY_SECONDS = 0.5
+NEWEST_HEADS = 10_000
+"""Looked through for one that lacks its signature: what several sealers can have left as they died."""
 COMPANY_CHAIN = UUID(int=0)
 """The chain of rows that concern no single customer."""
 _SEAL_LOCK = 0x4D535441  # one sealer at a time on PostgreSQL; SQLite has one writer anyway
@@ -121,8 +124,10 @@ class Sealer:
     def __init__(self, database: Database, service: str, data_dir: Path) -> None:
         self._database = database
         self._service = service
-        self._heads_file = data_dir / "audit" / f"{service}.heads.jsonl"
-        self._key = signing_key(data_dir / "keys" / "audit.pem")
+        self._signed = SignedHeads(
+            data_dir / "audit" / f"{service}.heads.jsonl", service, signing_key(data_dir / "keys" / "audit.pem")
+        )
+        self._may_lack_heads = True
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -139,6 +144,8 @@ class Sealer:
 
     async def seal(self) -> int:
         """Seal one batch; returns the number of rows sealed."""
+        if self._may_lack_heads:
+            await self._sign_what_lacks()
         async with self._database.reading() as reader:
             if await reader.scalar(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1)) is None:
                 return 0
@@ -147,13 +154,29 @@ class Sealer:
                 sa.select(sa.func.pg_try_advisory_xact_lock(_SEAL_LOCK))
             ):
                 return 0
-            heads = await self._seal_in(tx)
-        await asyncio.to_thread(self._sign, heads)
-        sealed = sum(count for _chain, _seq, _hash, count in heads)
+            heads, sealed = await self._seal_in(tx)
+        await self._sign(heads)
         SEALED.labels(self._service).inc(sealed)
         return sealed
 
-    async def _seal_in(self, tx: Transaction) -> list[tuple[UUID, int, str, int]]:
+    async def _sign_what_lacks(self) -> None:
+        """A sealer that died between its commit and its signature left heads that no file tells of."""
+        columns = audit_heads.c
+        async with self._database.reading() as reader:
+            newest = await reader.rows(
+                sa.select(columns.chain, columns.seq, columns.hash)
+                .order_by(columns.sealed_at.desc())
+                .limit(NEWEST_HEADS)
+            )
+        heads = [Head(row.chain, row.seq, row.hash) for row in reversed(newest)]
+        await self._sign(await asyncio.to_thread(self._signed.lacking, heads))
+
+    async def _sign(self, heads: Sequence[Head]) -> None:
+        self._may_lack_heads = True
+        await asyncio.to_thread(self._signed.append, heads)
+        self._may_lack_heads = False
+
+    async def _seal_in(self, tx: Transaction) -> tuple[list[Head], int]:
         columns = audit_rows.c
         rows = await tx.rows(
             sa.select(columns.id, columns.chain, columns.event, columns.at)
@@ -167,16 +190,14 @@ class Sealer:
         )
         heads: dict[UUID, tuple[int, str]] = dict.fromkeys(chains, (0, GENESIS))
         heads.update({row.chain: (row.seq, row.hash) for row in known})
-        counts: dict[UUID, int] = dict.fromkeys(chains, 0)
         updates: list[dict[str, Any]] = []
         for row in rows:
             seq, before = heads[row.chain]
             digest = row_hash(before, row.chain, seq + 1, row.at, row.event)
             heads[row.chain] = (seq + 1, digest)
-            counts[row.chain] += 1
             updates.append({"row_id": row.id, "new_seq": seq + 1, "new_hash": digest})
         if not updates:
-            return []
+            return [], 0
         await tx.execute(
             sa.update(audit_rows)
             .where(columns.id == sa.bindparam("row_id"))
@@ -187,15 +208,7 @@ class Sealer:
             seq, digest = heads[chain]
             values = {"chain": chain, "seq": seq, "hash": digest, "sealed_at": tx.now}
             await tx.upsert(audit_heads, values, on=["chain"], update=["seq", "hash", "sealed_at"])
-        return [(chain, *heads[chain], counts[chain]) for chain in sorted(chains)]
-
-    def _sign(self, heads: list[tuple[UUID, int, str, int]]) -> None:
-        self._heads_file.parent.mkdir(parents=True, exist_ok=True)
-        with self._heads_file.open("a", encoding="utf-8") as file:
-            for chain, seq, digest, _count in heads:
-                signature = self._key.sign(f"{self._service}:{chain}:{seq}:{digest}".encode()).hex()
-                line = {"chain": str(chain), "seq": seq, "hash": digest, "signature": signature}
-                file.write(json.dumps(line) + "\n")
+        return [Head(chain, *heads[chain]) for chain in sorted(chains)], len(updates)
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

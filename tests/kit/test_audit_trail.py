@@ -14,6 +14,7 @@ from shared.kernel.ids import new_id
 from shared.kit import audit_trail
 from shared.kit.audit_trail import COMPANY_CHAIN, Sealer, first_break, record, sealed_rows
 from shared.kit.db import Database
+from shared.kit.signed_heads import SignedHeads
 from shared.kit.tables import audit_heads, audit_rows
 from tests.infrastructure.waiting import eventually
 
@@ -148,6 +149,58 @@ async def test_heads_are_signed_outside_the_database_and_tell_of_a_cut_off_tail(
     assert head["hash"] not in [row.hash for row in shortened]
     async with trail.reading() as reader:
         assert await reader.scalar(sa.select(audit_heads.c.hash).where(audit_heads.c.chain == chain)) == head["hash"]
+
+
+async def test_a_head_that_a_dying_sealer_left_unsigned_is_signed_by_the_next(
+    trail: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = await sealed_chain(trail, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(SignedHeads, "append", _die)
+        with pytest.raises(Died):
+            await sealed_chain(trail, tmp_path)
+    await Sealer(trail, "parcels", tmp_path).seal()
+    async with trail.reading() as reader:
+        heads = await reader.rows(sa.select(audit_heads.c.chain, audit_heads.c.seq, audit_heads.c.hash))
+    assert len(heads) == 2
+    assert sorted(signed_heads(tmp_path)) == sorted((str(row.chain), row.seq, row.hash) for row in heads)
+    assert signed in {row.chain for row in heads}
+
+
+async def test_a_sealer_that_could_not_write_signs_once_it_can(
+    trail: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, sealer = new_id(), Sealer(trail, "parcels", tmp_path)
+    assert await sealer.seal() == 0
+    await note(trail, chain, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(SignedHeads, "append", _die)
+        with pytest.raises(Died):
+            await sealer.seal()
+    await sealer.seal()
+    assert [head[:2] for head in signed_heads(tmp_path)] == [(str(chain), 1)]
+
+
+async def test_half_a_line_of_a_killed_writer_swallows_no_other(trail: Database, tmp_path: Path) -> None:
+    first = await sealed_chain(trail, tmp_path)
+    path = tmp_path / "audit" / "parcels.heads.jsonl"
+    path.write_text(f"{path.read_text()}{path.read_text()[:70]}")
+    second = await sealed_chain(trail, tmp_path)
+    assert {head[0] for head in signed_heads(tmp_path)} == {str(first), str(second)}
+
+
+class Died(Exception):
+    """In place of the death of the process."""
+
+
+def _die(_signed: SignedHeads, _heads: object) -> None:
+    raise Died
+
+
+def signed_heads(folder: Path) -> list[tuple[str, int, str]]:
+    lines = (folder / "audit" / "parcels.heads.jsonl").read_text().splitlines()
+    heads = [json.loads(line) for line in lines if line.endswith("}")]
+    return [(head["chain"], head["seq"], head["hash"]) for head in heads]
 
 
 async def test_the_sealer_runs_until_it_is_told_to_stop(trail: Database, tmp_path: Path) -> None:

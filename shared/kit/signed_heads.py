@@ -1,0 +1,69 @@
+"""The file beside the database that says, signed, how far each audit chain was and with which hash."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+READ_BACK_BYTES = 4 * 1024 * 1024
+"""Some 15,000 lines."""
+
+
+class Head(NamedTuple):
+    """The last sealed row of a chain."""
+
+    chain: UUID
+    seq: int
+    hash: str
+
+
+class SignedHeads:
+    """Several processes may append to one file."""
+
+    def __init__(self, path: Path, service: str, key: Ed25519PrivateKey) -> None:
+        self._path = path
+        self._service = service
+        self._key = key
+
+    def append(self, heads: Iterable[Head]) -> None:
+        lines = "".join(f"{self._line(head)}\n" for head in heads)
+        if not lines:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # A writer that was killed may have left half a line, which must not swallow the next.
+        begin = "" if self._read_back(1) in (b"", b"\n") else "\n"
+        # Unbuffered: one write is one piece, whoever else appends.
+        with self._path.open("ab", buffering=0) as file:
+            file.write(f"{begin}{lines}".encode())
+
+    def lacking(self, heads: Sequence[Head]) -> list[Head]:
+        """Those that the end of the file does not tell of; one that it told of long ago may be among them."""
+        lines = self._read_back(READ_BACK_BYTES).splitlines()
+        told = {_told(line) for line in lines}
+        return [head for head in heads if (str(head.chain), head.hash) not in told]
+
+    def _read_back(self, size: int) -> bytes:
+        if not self._path.exists():
+            return b""
+        with self._path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
+            return file.read()
+
+    def _line(self, head: Head) -> str:
+        chain, seq, digest = head
+        signature = self._key.sign(f"{self._service}:{chain}:{seq}:{digest}".encode()).hex()
+        return json.dumps({"chain": str(chain), "seq": seq, "hash": digest, "signature": signature})
+
+
+def _told(line: bytes) -> tuple[str, str] | None:
+    try:
+        said = json.loads(line)
+        return said["chain"], said["hash"]
+    except (ValueError, KeyError, TypeError):
+        return None
