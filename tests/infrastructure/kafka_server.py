@@ -1,4 +1,4 @@
-"""A real Kafka broker for tests: one KRaft node in a temporary folder, or the one that MAINSTAY_TEST_KAFKA names."""
+"""A real Kafka for tests: a KRaft node or a pair of them in temporary folders, or what MAINSTAY_TEST_KAFKA names."""
 
 import fcntl
 import os
@@ -71,12 +71,64 @@ def running_kafka() -> Iterator[KafkaServer]:
     java, _ = find_java()
     libraries = fetch_libraries()
     with folder_of_this_run("kafka") as folder:
-        server = _prepare(java, libraries, folder)
+        server = _prepare(java, libraries, folder, free_port())
         try:
             server.start()
             yield server
         finally:
             server.stop()
+
+
+@dataclass
+class KafkaPair:
+    """Two brokers that share the partitions, without replicas: what one leads has no leader while it is away.
+
+    `first` is the controller as well.
+    """
+
+    first: KafkaServer
+    second: KafkaServer
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{self.first.bootstrap},{self.second.bootstrap}"
+
+    def freeze(self) -> None:
+        self.first.freeze()
+        self.second.freeze()
+
+    def thaw(self) -> None:
+        self.first.thaw()
+        self.second.thaw()
+
+    def kill(self) -> None:
+        self.first.kill()
+        self.second.kill()
+
+    def start(self) -> None:
+        self.first.start()
+        self.second.start()
+
+
+@contextmanager
+def running_kafka_pair() -> Iterator[KafkaPair]:
+    """Always servers of its own; raises Missing when the machine cannot run them."""
+    java, _ = find_java()
+    libraries = fetch_libraries()
+    controller = free_port()
+    with folder_of_this_run("kafka-1") as folder, folder_of_this_run("kafka-2") as other:
+        first = _prepare(java, libraries, folder, controller)
+        second = _prepare(java, libraries, other, controller, node=2)
+        try:
+            for server in (first, second):
+                assert server.process is not None
+                server.process.start()
+            for server in (first, second):
+                server.wait_until_ready()
+            yield KafkaPair(first, second)
+        finally:
+            second.stop()
+            first.stop()
 
 
 def find_java() -> tuple[str, str]:
@@ -112,10 +164,11 @@ def describe() -> str:
     return f"{version[1] if version else 'unknown'} on Java {java_version}"
 
 
-def _prepare(java: str, libraries: Path, folder: Path) -> KafkaServer:
-    broker, controller = free_port(), free_port()
+def _prepare(java: str, libraries: Path, folder: Path, controller: int, *, node: int = 1) -> KafkaServer:
+    """Node 1 is the controller, at that port; the others are brokers only."""
+    broker = free_port()
     settings = folder / "server.properties"
-    settings.write_text(_settings(broker, controller, folder / "data"))
+    settings.write_text(_settings(node, broker, controller, folder / "data"))
     command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command += ["-cp", f"{libraries}/*", f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"]
     subprocess.run(
@@ -129,13 +182,14 @@ def _prepare(java: str, libraries: Path, folder: Path) -> KafkaServer:
     return KafkaServer(f"127.0.0.1:{broker}", process=process)
 
 
-def _settings(broker: int, controller: int, data: Path) -> str:
+def _settings(node: int, broker: int, controller: int, data: Path) -> str:
+    roles, listens = ("broker,controller", f",CONTROLLER://127.0.0.1:{controller}") if node == 1 else ("broker", "")
     return f"""\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{broker}{listens}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
