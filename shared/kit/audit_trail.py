@@ -136,6 +136,8 @@ class Sealer:
                 sealed = await self.seal()
             except (Unavailable, LockedByAnother):
                 pass
+            except OSError as trouble:
+                log.error("heads wait to be signed", service=self._service, error=repr(trouble))
             except Exception as error:
                 log.error("sealing failed", service=self._service, error=type(error).__name__, exc_info=error)
             if sealed < SEAL_BATCH:

@@ -38,9 +38,11 @@ class SignedHeads:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # A writer that was killed may have left half a line, which must not swallow the next.
         begin = "" if self._read_back(1) in (b"", b"\n") else "\n"
-        # Unbuffered: one write is one piece, whoever else appends.
+        content = f"{begin}{lines}".encode()
+        # Unbuffered: one write is one piece, whoever else appends; on a disk that fills up it may be half of it.
         with self._path.open("ab", buffering=0) as file:
-            file.write(f"{begin}{lines}".encode())
+            while content:
+                content = content[file.write(content) :]
 
     def lacking(self, heads: Sequence[Head]) -> list[Head]:
         """Those that the end of the file does not tell of; one that it told of long ago may be among them."""

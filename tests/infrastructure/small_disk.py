@@ -20,11 +20,14 @@ CHUNK = b"\1" * 4096
 class SmallDisk:
     path: Path
 
-    def fill(self) -> None:
-        """Take every byte that is left."""
+    def fill(self, *, but_for: int = 0) -> None:
+        """Take every byte that is left, or leave so many."""
+        spare = self.path / "spare"
+        spare.write_bytes(bytes(but_for))
         with suppress(OSError), self._filler.open("ab", buffering=0) as file:
             while file.write(CHUNK):
                 continue
+        spare.unlink()
 
     def free(self) -> None:
         self._filler.unlink()
