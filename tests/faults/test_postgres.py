@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,15 +14,22 @@ import sqlalchemy as sa
 
 from shared.kit.auth import Role
 from shared.kit.db import READY_SECONDS, Database
-from shared.kit.on_postgresql import POOL_CHECKOUT_SECONDS
+from shared.kit.on_postgresql import COMMAND_TIMEOUT_SECONDS, POOL_CHECKOUT_SECONDS
 from shared.kit.routing import REQUEST_SECONDS
+from tests.faults import history
+from tests.faults.stopping import STOPS_WITHIN_SECONDS, stopping
+from tests.faults.workload import History, Workload
 from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.waiting import Found, eventually
 from tests.kit.support import fresh_postgres_database, parcels, running_parcels
 from tests.support.service import ServiceUnderTest
+from tests.system import installation
+from tests.system.installation import Installation
 
 POOL = 3
 AT_ONCE = 12
+FROZEN_SECONDS = COMMAND_TIMEOUT_SECONDS + 3.0
+"""Longer than every timeout on the way; a minute in the soak."""
 SLACK_SECONDS = 4.0
 """For a loaded machine; a hang would be the driver's own minute, or for ever."""
 
@@ -166,6 +173,87 @@ async def test_the_service_closes_in_time_while_it_is_frozen(
     finally:
         postgres_server.thaw()
     assert seconds < SLACK_SECONDS
+
+
+@pytest.fixture(scope="module")
+def company(postgres_server: PostgresServer) -> Iterator[Installation]:
+    with installation.split(postgres_server, kafka=None, replicas=1, name="postgres_away") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def histories() -> list[History]:
+    """What all customers so far were answered: the checker looks at the whole installation."""
+    return []
+
+
+@pytest.mark.parametrize("trouble", ["cut", "restart", "freeze"])
+async def test_customers_sign_through_it_and_no_process_has_to_be_started_again(
+    company: Installation, postgres_server: PostgresServer, histories: list[History], trouble: str
+) -> None:
+    await sign_through(company, postgres_server, histories, trouble)
+
+
+async def test_an_api_and_a_worker_stop_within_ten_seconds_while_it_is_frozen(
+    company: Installation, postgres_server: PostgresServer
+) -> None:
+    postgres_server.freeze()
+    try:
+        seconds = await stopping(company, "api-contracts", "worker-contracts-1")
+    finally:
+        postgres_server.thaw()
+    assert max(seconds.values()) < STOPS_WITHIN_SECONDS, seconds
+
+
+async def sign_through(
+    company: Installation,
+    server: PostgresServer,
+    histories: list[History],
+    trouble: str,
+    *,
+    frozen_seconds: float = FROZEN_SECONDS,
+) -> None:
+    """Customers sign while that happens; they are told 503 in time, and the whole history holds afterwards."""
+    refused: list[httpx.Response] = []
+
+    async def keep_refusals(answer: httpx.Response) -> None:
+        if answer.status_code >= 500:
+            await answer.aread()
+            refused.append(answer)
+
+    async with Workload(company.url, seed=len(histories) + 1, customers=2, patience=90 + frozen_seconds) as workload:
+        histories.append(workload.history)
+        workload.deployment.http.event_hooks["response"].append(keep_refusals)
+        signing = asyncio.create_task(workload.sign())
+        await eventually(lambda: _true(bool(workload.history.answers)), what="a first answer")
+        if trouble == "cut":
+            await asyncio.to_thread(server.administer, CUT_ALL)
+        elif trouble == "restart":
+            await asyncio.to_thread(server.restart)
+        else:
+            await _freeze(server, frozen_seconds)
+        await signing
+    for process in company.processes.values():
+        process.insist_on_running()
+    assert {answer.status_code for answer in refused} <= {503}, {answer.text for answer in refused}
+    assert all("retry-after" in answer.headers for answer in refused)
+    longest = max((answer.elapsed.total_seconds() for answer in refused), default=0.0)
+    print(f"{trouble}: {len(refused)} answers of 503, the longest after {longest:.1f} s")
+    assert longest < REQUEST_SECONDS + SLACK_SECONDS
+    await history.check(company, *histories)
+
+
+async def _freeze(server: PostgresServer, seconds: float) -> None:
+    over = time.monotonic() + seconds
+    server.freeze()
+    try:
+        await eventually(lambda: _true(time.monotonic() > over), timeout=seconds + 30, what="the end of the freeze")
+    finally:
+        server.thaw()
+
+
+async def _true(value: bool) -> bool:
+    return value
 
 
 def _posts(client: httpx.AsyncClient, count: int, *, prefix: str = "post") -> list[Awaitable[httpx.Response]]:
