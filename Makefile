@@ -18,7 +18,7 @@ split: runtime ## Run every service as a process of its own
 
 # Two processes; a file's tests stay together, so that each process has servers of its own and shares them.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
-test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic insists on real servers
+test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life

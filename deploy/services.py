@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any, cast
 
@@ -38,6 +39,11 @@ def open_service(
 def app_of(runtime: Runtime) -> FastAPI:
     module: Any = import_module(f"services.{runtime.name}.app")
     return cast(FastAPI, module.create_app(runtime))
+
+
+def topics_of(service: str) -> Collection[str]:
+    """The topics that the service hears."""
+    return cast(Collection[str], import_module(f"services.{service}.consumers").handlers.topics)
 
 
 def worker_of(runtime: Runtime) -> Worker:

@@ -7,7 +7,7 @@ import time
 
 import typer
 
-from deploy.cli import audit, demo, documents, parked, running, upkeep
+from deploy.cli import audit, consumers, demo, documents, parked, running, upkeep
 from deploy.cli.output import Exit, complain
 from deploy.environment import WrongSettings
 from deploy.folder import FolderInUse
@@ -28,6 +28,7 @@ running.add_to(app)
 upkeep.add_to(app)
 demo.add_to(app)
 app.add_typer(parked.parked, name="parked")
+app.add_typer(consumers.consumers, name="consumers")
 app.add_typer(parked.timers, name="timers")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(documents.docs, name="docs")

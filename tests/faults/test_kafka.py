@@ -10,9 +10,13 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.protocol.group import LeaveGroupRequest
+from structlog.testing import capture_logs
 
+from shared.kit.bus import metrics, positions
 from shared.kit.bus.consumer import Consumer
+from shared.kit.bus.kafka_log import partition_of
 from shared.kit.bus.log import Batch, Partition
+from shared.kit.bus.tables import parked_events
 from shared.kit.db import Transaction
 from tests.faults import history
 from tests.faults.stopping import STOPS_WITHIN_SECONDS, stopping
@@ -22,11 +26,14 @@ from tests.infrastructure.kafka_server import KafkaPair, running_kafka_pair
 from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.waiting import eventually
 from tests.kit.bus.harness import (
+    PARTITIONS,
     PATIENT,
     Happened,
     KafkaBus,
     Listener,
     PostgresDatabases,
+    count,
+    heard_by,
     running,
     spoken_language,
     until_heard,
@@ -132,6 +139,42 @@ async def test_a_reader_thrown_out_in_the_middle_of_a_batch_applies_nothing_twic
             slow.go_on.set()
             await log.append([language.record(thing, 4) for thing in things])
             await until_heard(database, {thing: [1, 2, 3, 4] for thing in things})
+
+
+async def test_records_that_retention_took_from_a_reader_that_was_away_are_told_of_and_not_skipped(
+    bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    language, thing = spoken_language(monkeypatch), uuid4()
+    database, log = bus.service(), bus.log()
+
+    def a_reader() -> Consumer:
+        return Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)
+
+    await log.append([language.record(thing, 1)])
+    async with running(a_reader()):
+        await until_heard(database, {thing: [1]})
+    await log.append([language.record(thing, seq) for seq in (2, 3)])
+    await bus.lose_oldest(log, language.topic)
+    await log.append([language.record(thing, 4)])
+    lost = Partition(language.topic, partition_of(str(thing), PARTITIONS))
+    with capture_logs() as said:
+        async with running(a_reader()):
+            await eventually(lambda: _passed_by_retention(lost, 1.0), what="the alarm")
+            assert await heard_by(database) == {str(thing): [1]}
+            bounds = (await log.bounds([language.topic]))[lost]
+            assert bounds == (3, 4)
+            async with database.transaction() as tx:
+                await positions.restart_from(tx, "service", lost, bounds.oldest)
+            await eventually(lambda: _passed_by_retention(lost, 0.0), what="the end of the alarm")
+            await eventually(lambda: count(database, parked_events), what="the gap")
+    told = next(line for line in said if "dropped records" in line["event"])
+    assert (told["partition"], told["next_offset"], told["oldest"]) == (lost.number, 1, 3)
+    assert await heard_by(database) == {str(thing): [1]}
+
+
+async def _passed_by_retention(partition: Partition, value: float) -> bool:
+    gauge = metrics.RETENTION_PASSED.labels("service", partition.topic, partition.number)
+    return bool(gauge._value.get() == value)
 
 
 class _Slow:

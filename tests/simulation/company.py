@@ -300,7 +300,7 @@ class Company:
             self._plan_delivery(place, after=min(place.cut_off[each] for each in waiting) - self.clock.now())
 
     async def _waits(self, place: Place, partition: Partition) -> bool:
-        return await self._offset(place, partition) < self.log.bounds(partition).end
+        return await self._offset(place, partition) < self.log.bounds_of(partition).end
 
     async def _deliver(self, place: Place, partitions: Collection[Partition]) -> None:
         """Hand a batch to the consumer, seldom one that another replica has applied meanwhile."""
@@ -336,7 +336,7 @@ class Company:
 
     async def _offset(self, place: Place, partition: Partition) -> int:
         if partition not in place.offsets:
-            bounds = bounds_reader({partition: self.log.bounds(partition)})
+            bounds = bounds_reader({partition: self.log.bounds_of(partition)})
             place.offsets.update(await place.consumer._load_offsets({partition}, bounds))
         return place.offsets[partition]
 

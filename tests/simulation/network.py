@@ -60,7 +60,7 @@ class SimulatedLog:
         records = kept.records[start - kept.oldest : start - kept.oldest + limit]
         return Batch(start, records, records[-1].offset + 1) if records else None
 
-    def bounds(self, partition: Partition) -> Bounds:
+    def bounds_of(self, partition: Partition) -> Bounds:
         kept = self._partitions.get(partition, _Kept())
         return Bounds(kept.oldest, kept.end)
 
@@ -84,6 +84,9 @@ class SimulatedLog:
 
     async def ensure_topics(self, topics: Collection[str], partitions: int | None = None) -> None:
         """A topic is there once something is on it."""
+
+    async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
+        return {partition: self.bounds_of(partition) for partition in self.partitions_of(topics)}
 
     async def close(self) -> None:
         """Nothing to give back."""

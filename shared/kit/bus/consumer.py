@@ -233,7 +233,7 @@ class Consumer:
         self._stuck.add(partition)
         metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(1)
         log.error(
-            "the log dropped records before they were read; decide with restart_from",
+            "the log dropped records before they were read; see `mainstay consumers list` and `restart`",
             consumer=self._name,
             topic=partition.topic,
             partition=partition.number,

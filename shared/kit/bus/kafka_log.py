@@ -112,6 +112,19 @@ class KafkaLog:
         finally:
             self._bury(_closed(admin))
 
+    async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
+        counts = await self._counts_of(topics)
+        theirs = [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+        client = AIOKafkaConsumer(**self.settings.connection(), enable_auto_commit=False)
+        try:
+            async with asyncio.timeout(2 * self.settings.start_seconds):
+                await client.start()
+                return await _bounds(client, theirs)
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise LogAway(f"Kafka did not show its offsets: {type(error).__name__}.") from error
+        finally:
+            self._bury(_end_consumer(client))
+
     async def close(self) -> None:
         """Bounded also when no broker answers."""
         if self._producer is not None:
@@ -305,11 +318,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._refused |= (new - offsets.keys()) & still
 
     async def _bounds(self, client: AIOKafkaConsumer, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
-        theirs = [_theirs(partition) for partition in partitions]
         async with asyncio.timeout(self._settings.start_seconds):
-            oldest = await client.beginning_offsets(theirs)
-            ends = await client.end_offsets(theirs)
-        return {_ours(partition): Bounds(oldest[partition], ends[partition]) for partition in theirs}
+            return await _bounds(client, [_theirs(partition) for partition in partitions])
 
     def _batches(self, found: Mapping[TopicPartition, Sequence[Any]]) -> dict[Partition, Batch]:
         batches = {}
@@ -375,6 +385,12 @@ async def _partition_counts(admin: AIOKafkaAdminClient, topics: list[str]) -> di
         for topic in described
         if not topic["error_code"] and topic["partitions"]
     }
+
+
+async def _bounds(client: AIOKafkaConsumer, theirs: Sequence[TopicPartition]) -> dict[Partition, Bounds]:
+    oldest = await client.beginning_offsets(theirs)
+    ends = await client.end_offsets(theirs)
+    return {_ours(partition): Bounds(oldest[partition], ends[partition]) for partition in theirs}
 
 
 async def _end_producer(producer: AIOKafkaProducer) -> None:

@@ -105,6 +105,10 @@ class EventLog(Protocol):
         """Create the topics that are missing."""
         ...
 
+    async def bounds(self, topics: Collection[str]) -> Mapping[Partition, Bounds]:
+        """What the log still holds of every partition of the topics; raises LogAway."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,9 +20,13 @@ import sqlalchemy as sa
 
 from deploy import environment
 from deploy.cli.main import main
+from deploy.opening import opened_log
 from deploy.services import open_service
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail
+from shared.kit.bus import positions
+from shared.kit.bus.log import Partition, Record
+from shared.kit.bus.sql_log import SqlLog
 from shared.kit.bus.tables import parked_events
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime, embedded_authenticator
@@ -112,6 +117,31 @@ def test_there_are_no_development_tokens_in_production(folder: Path, monkeypatch
 
 def test_an_unknown_service_is_wrong_use(folder: Path) -> None:
     assert mainstay("parked", "list", "weather").returncode == 2
+
+
+def test_records_that_the_log_lost_are_listed_and_a_restart_goes_on_behind_them_on_the_record(folder: Path) -> None:
+    told("migrate", "billing")
+    lost = asyncio.run(lose_records("contracts.contract", 3))
+    changing("billing", lambda tx: positions.begin_at(tx, "billing", {lost: 1}))
+    state = {(one["topic"], one["partition"]): one for one in told("consumers", "list", "billing")}[lost]
+    assert (state["next"], state["oldest"], state["lost"], state["waiting"]) == (1, 3, 2, 0)
+    assert "mainstay consumers restart billing" in mainstay("consumers", "list", "billing").stdout
+    restart = ("consumers", "restart", "billing", lost.topic)
+    assert mainstay(*restart, "99", "--reason", "a test").returncode == 1
+    assert told(*restart, str(lost.number), "--reason", "a test")["next"] == 3
+    assert not any(one["lost"] for one in told("consumers", "list", "billing"))
+    [recorded] = changing("billing", lambda tx: tx.rows(sa.select(audit_rows.c.event)))
+    assert (recorded.event["verb"], recorded.event["before"], recorded.event["offset"]) == ("restart-consumer", 1, 3)
+
+
+async def lose_records(topic: str, count: int) -> Partition:
+    """Records that the log took and dropped again; where they were."""
+    async with opened_log(environment.read_common()) as log:
+        assert isinstance(log, SqlLog)
+        await log.append([Record(topic, "key", [], b"{}")] * count)
+        while await log.forget(datetime.now(UTC) + timedelta(minutes=1)):
+            continue
+        return next(partition for partition, bounds in (await log.bounds([topic])).items() if bounds.end)
 
 
 def test_a_parked_event_is_listed_shown_retried_and_skipped_on_the_record(folder: Path) -> None:
