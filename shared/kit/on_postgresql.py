@@ -27,7 +27,7 @@ STATEMENT_TIMEOUT_MS = 8_000
 COMMAND_TIMEOUT_SECONDS = 9
 """For a server that does not even end a statement in its own time; a request's deadline (routing) is longer still."""
 ROLLBACK_SECONDS = 0.5
-CLOSE_SECONDS = 2
+CLOSE_SECONDS = 1
 OLDEST_CONNECTION_SECONDS = 1_800
 STATEMENTS_PREPARED = 500
 

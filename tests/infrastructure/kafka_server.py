@@ -105,9 +105,18 @@ class KafkaPair:
         self.first.kill()
         self.second.kill()
 
+    def restart(self) -> None:
+        """As after a power cut."""
+        self.kill()
+        self.start()
+
     def start(self) -> None:
-        self.first.start()
-        self.second.start()
+        """Both at once, as far as they do not run, until both answer."""
+        for server in (self.first, self.second):
+            if server.process is not None and not server.process.is_running:
+                server.process.start()
+        for server in (self.first, self.second):
+            server.wait_until_ready()
 
 
 @contextmanager
@@ -120,12 +129,9 @@ def running_kafka_pair() -> Iterator[KafkaPair]:
         first = _prepare(java, libraries, folder, controller)
         second = _prepare(java, libraries, other, controller, node=2)
         try:
-            for server in (first, second):
-                assert server.process is not None
-                server.process.start()
-            for server in (first, second):
-                server.wait_until_ready()
-            yield KafkaPair(first, second)
+            pair = KafkaPair(first, second)
+            pair.start()
+            yield pair
         finally:
             second.stop()
             first.stop()
