@@ -242,7 +242,7 @@ class Database:
         return "ok" if done and self._probe.result() else DatabaseAway.code()
 
     async def _answers(self) -> bool:
-        with suppress(Unavailable):
+        with suppress(Unavailable, LockedByAnother):
             async with self.reading() as reader:
                 await reader.scalar(_ONE)
             return True
