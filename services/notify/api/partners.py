@@ -125,8 +125,13 @@ def _own(caller: Caller, customer_id: UUID | None, partner_id: UUID | None) -> t
     if caller.is_staff:
         return customer_id, partner_id
     if Role.CUSTOMER in caller.roles:
-        return caller.only_customer, partner_id
-    return customer_id, caller.partner_id or UUID(int=0)
+        return _narrowed(customer_id, caller.customer_id), partner_id
+    return customer_id, _narrowed(partner_id, caller.partner_id)
+
+
+def _narrowed(asked: UUID | None, own: UUID | None) -> UUID:
+    """The caller's own; who asks for another's finds nothing."""
+    return own if own is not None and asked in {None, own} else UUID(int=0)
 
 
 def _partner_view(partner: Partner) -> PartnerView:
