@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from shared.kit.auth import Role
 
 Schema = Mapping[str, Any]
@@ -87,6 +89,22 @@ def sample_of(operation: Operation, ids: Mapping[str, Any]) -> dict[str, Any] | 
 def path_of(operation: Operation, ids: Mapping[str, Any]) -> str:
     """The path with these ids in it; KeyError names an id that nobody planted."""
     return operation.path.format_map({name: str(ids[name]) for name in operation.names_in("path")})
+
+
+async def sent(
+    client: httpx.AsyncClient, operation: Operation, ids: dict[str, Any], *, query: dict[str, Any] | None = None
+) -> httpx.Response:
+    """The answer to the operation with the body that it takes."""
+    body = sample_of(operation, ids)
+    path = path_of(operation, ids)
+    if operation.media_type == "multipart/form-data":
+        assert body is not None
+        pdf = {"evidence": ("receipt.pdf", b"%PDF-1.7\n", "application/pdf")}
+        return await client.request(operation.method, path, data=body, files=pdf)
+    if operation.media_type == "application/octet-stream":
+        headers = {"content-type": operation.media_type}
+        return await client.request(operation.method, path, content=b"x", headers=headers)
+    return await client.request(operation.method, path, json=body, params=query)
 
 
 def _holds_ids(schema: Schema) -> bool:

@@ -1,4 +1,4 @@
-"""A service in which one customer has one of everything, planted by the stories of the services' own tests."""
+"""A service in which two customers have one of everything, planted by the stories of the services' own tests."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings
 from tests.backup.world import World
 from tests.billing.story import Story as Billing
+from tests.contracts.story import HOUR, START
 from tests.contracts.story import Story as Contracts
 from tests.hostile.operations import Operation, operations_of
 from tests.notify.story import Story as Notify
@@ -38,11 +39,12 @@ NOTHING_PARKED = {"event_id": new_id(), "timer_id": new_id()}
 
 @dataclass
 class Planted:
-    """`ids` are those of the customer's things, by the name under which routes take them."""
+    """`ids` are those of the customer's things, by the name under which routes take them; `others` the other's."""
 
     name: str
     service: ServiceUnderTest
     ids: dict[str, Any]
+    others: dict[str, Any]
 
     @cached_property
     def operations(self) -> list[Operation]:
@@ -72,9 +74,13 @@ class Planted:
         return dict(found)
 
     @cached_property
+    def tables(self) -> list[sa.Table]:
+        return migrations.merged(import_module(f"services.{self.name}.db.tables").metadata).sorted_tables
+
+    @cached_property
     def _counts(self) -> sa.TextClause:
-        tables = migrations.merged(import_module(f"services.{self.name}.db.tables").metadata).sorted_tables
-        return sa.text(" UNION ALL ".join(f"SELECT '{table.name}', count(*) FROM {table.name}" for table in tables))
+        each = (f"SELECT '{table.name}', count(*) FROM {table.name}" for table in self.tables)
+        return sa.text(" UNION ALL ".join(each))
 
 
 @asynccontextmanager
@@ -83,8 +89,11 @@ async def planted(name: str, folder: Path, database_url: str | None) -> AsyncIte
     restic = FakeRestic()
     async with opened(name, folder, database_url, restic) as service:
         plant = {"contracts": _contracts, "billing": _billing, "notify": _notify}
-        ids = await (_backup(service, restic) if name == "backup" else plant[name](service))
-        yield Planted(name, service, {"decision_id": await _a_decision(service), **NOTHING_PARKED, **ids})
+        both = []
+        for _ in range(2):
+            ids = await (_backup(service, restic) if name == "backup" else plant[name](service))
+            both.append({"decision_id": await _a_decision(service, ids["customer_id"]), **NOTHING_PARKED, **ids})
+        yield Planted(name, service, both[0], both[1])
 
 
 @asynccontextmanager
@@ -114,15 +123,20 @@ async def opened(
         yield service
 
 
-async def _a_decision(service: ServiceUnderTest) -> UUID:
-    """The newest one; a service that decided nothing has none that could be read."""
-    items = (await service.as_role(Role.SUPPORT).get("/v1/decisions")).json()["items"]
+async def _a_decision(service: ServiceUnderTest, customer_id: UUID) -> UUID:
+    """The customer's newest one; a service that decided nothing has none that could be read."""
+    customer = service.as_role(Role.CUSTOMER, customer_id=customer_id)
+    items = (await customer.get("/v1/decisions")).json()["items"]
     return UUID(items[-1]["id"]) if items else new_id()
 
 
 async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     story = Contracts(service)
-    await story.active()
+    if await service.now() < START:
+        await story.active()
+    else:
+        await story.accepted()
+        await story.pays(1, reported_at=START - HOUR, audited_at=START)
     body = {
         "operation_code": "health-check",
         "server_id": story.server_ids[0],
