@@ -24,11 +24,12 @@ test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=po
 soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life
 	@exec $(PYTHON) -m tests.simulation --customers 2000 --years 10 $(ARGS)
 
-check: development ## Check style, types and the direction of imports
+check: development ## Check style, types, the direction of imports, and the dependencies for known vulnerabilities
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	$(PYTHON) -m tests.dependencies
 
 docs: development ## Write the generated documents
 	@exec $(PYTHON) -m deploy.cli docs write
