@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kernel.ids import new_id
+from shared.kit import tracebacks
 from shared.kit.settings import CommonSettings
 
 if TYPE_CHECKING:
@@ -60,14 +61,16 @@ def configure_logging(common: CommonSettings, to: TextIO = sys.stderr) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask_secrets,
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(tracebacks.format_exc_info),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(common.log_level.upper()),
         logger_factory=structlog.PrintLoggerFactory(to),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=to, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(to)
+    handler.setFormatter(tracebacks.Formatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
