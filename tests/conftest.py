@@ -1,11 +1,13 @@
 """What every test may ask for: real servers, shared by the whole run, and a header that says which there are."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator, Iterator
 
 import pytest
 import structlog
 
-from tests.infrastructure import requirements
+from shared.kit import tracebacks
+from tests.infrastructure import canaries, requirements
 from tests.infrastructure.kafka_server import KafkaServer, running_kafka
 from tests.infrastructure.postgres import PostgresServer, running_postgres
 from tests.infrastructure.restic import ResticBinary, find_restic
@@ -23,7 +25,25 @@ def pytest_sessionstart() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _plain_tracebacks() -> None:
     """structlog's own default draws every frame with its locals, which takes seconds."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+    structlog.configure(
+        processors=[
+            structlog.processors.ExceptionRenderer(tracebacks.format_exc_info),
+            structlog.processors.KeyValueRenderer(),
+            canaries.note_line,
+        ]
+    )
+    logging.getLogger().addHandler(canaries.Listener())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test in which personal data or a secret was logged has failed, whatever it was about."""
+    report = yield
+    if canaries.LOGGED:
+        report.outcome = "failed"
+        report.longrepr = f"logged during {item.nodeid}: {', '.join(sorted(set(canaries.LOGGED)))}"
+        canaries.LOGGED.clear()
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

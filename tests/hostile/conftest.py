@@ -3,19 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 
 from tests.hostile.planted import Planted, planted
 from tests.infrastructure.postgres import PostgresServer
 from tests.structure.house import SERVICES
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _plain_tracebacks() -> None:
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger("error"),
-    )
 
 
 @pytest.fixture(scope="session", params=SERVICES)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.infrastructure import canaries
 from tests.infrastructure.waiting import wait_until
 
 PR_SET_PDEATHSIG = 1
@@ -179,13 +180,17 @@ class Server(ABC):
 
 @contextmanager
 def folder_of_this_run(name: str, *, user: str | None = None) -> Iterator[Path]:
-    """A temporary folder for one server, owned by `user`; also clears what killed runs left behind."""
+    """A temporary folder for one server, owned by `user`; also clears what killed runs left behind.
+
+    Raises Told at the end when what the server wrote for others to read holds personal data or a secret.
+    """
     _clear_after_killed_runs()
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-{name}-"))
     if user is not None:
         shutil.chown(folder, user)
     try:
         yield folder
+        canaries.insist_on_silence_in(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI
+from prometheus_client import generate_latest
 
 from shared.events.envelope import Envelope, Fact
 from shared.events.registry import PARTNER_TOPIC_PREFIX, fact_of
@@ -23,6 +24,8 @@ from shared.kit.bus import tables as bus_tables
 from shared.kit.bus.consumer import Handlers
 from shared.kit.runtime import Runtime, development_issuer
 from shared.kit.schedule import TimerRunner, Timers
+from shared.kit.tables import audit_rows, decisions
+from tests.infrastructure import canaries
 
 
 @dataclass
@@ -54,7 +57,7 @@ class ServiceUnderTest:
     def _client(self, headers: dict[str, str]) -> httpx.AsyncClient:
         async def give_key(request: httpx.Request) -> None:
             if request.method == "POST" and "idempotency-key" not in request.headers:
-                request.headers["idempotency-key"] = str(new_id())
+                request.headers["idempotency-key"] = f"idempotency-of-a-test-{new_id()}"
 
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
@@ -127,9 +130,21 @@ class ServiceUnderTest:
             return await reader.scalar(statement)
 
     async def close(self) -> None:
+        """Raises canaries.Told when what others may read holds personal data or a secret."""
         for client in self._clients:
             await client.aclose()
-        await self.runtime.close()
+        try:
+            await self._insist_on_silence()
+        finally:
+            await self.runtime.close()
+
+    async def _insist_on_silence(self) -> None:
+        async with self.runtime.database.reading() as reader:
+            for table in (bus_tables.outbox, audit_rows, decisions):
+                for row in await reader.rows(sa.select(table)):
+                    content = repr([bytes(each) if isinstance(each, memoryview) else each for each in row]).encode()
+                    canaries.insist_on_silence(f"{self.runtime.name}.{table.name}", content)
+        canaries.insist_on_silence("/metrics", generate_latest())
 
 
 @asynccontextmanager
