@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,8 +29,11 @@ REMEMBER_AT_MOST = 10_000
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8_192
 LONGEST_SUBJECT = 200
-REFETCH_KEYS_AFTER_SECONDS = 300
+REFETCH_KEYS_AFTER_SECONDS = 60
 REFETCH_KEYS_AT_MOST_EVERY_SECONDS = 10
+RETRY_WITHOUT_KEYS_SECONDS = 1
+KEYS_WITHOUT_ISSUER_SECONDS = 3600
+LATEST_EXPIRY = 253_402_300_799  # the end of the year 9999
 DEVELOPMENT_TOKEN_SECONDS = 8 * 3600
 
 
@@ -44,6 +50,8 @@ class Role(StrEnum):
 STAFF = frozenset({Role.SUPPORT, Role.TECHNICIAN, Role.FINANCE, Role.ADMIN})
 ANYONE: frozenset[Role] = frozenset()
 """Declared by routes that need no token."""
+ACCESS_TOKENS = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+"""The `typ` of tokens for APIs; an issuer signs others (for logging out, say) with the same key."""
 
 
 class IssuerAway(Unavailable):
@@ -92,30 +100,60 @@ class StaticKeys:
 
 
 class DiscoveredKeys:
-    """Keys found by OpenID Connect Discovery, refreshed every few minutes and on an unknown key id."""
+    """Keys found by OpenID Connect Discovery, refreshed every minute and on an unknown key id.
+
+    An issuer that is away is asked again after a while, by one request at a time; what it said last holds for an hour.
+    """
 
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer.rstrip("/")
         self._keys: KeySet | None = None
-        self._fetched = 0.0
+        self._fetched = self._tried = -math.inf
+        self._fetching = asyncio.Lock()
 
     async def keys(self, *, refresh: bool = False) -> KeySet:
-        age = time.monotonic() - self._fetched
-        limit = REFETCH_KEYS_AT_MOST_EVERY_SECONDS if refresh else REFETCH_KEYS_AFTER_SECONDS
-        if self._keys is not None and age < limit:
-            return self._keys
+        wanted_after = REFETCH_KEYS_AT_MOST_EVERY_SECONDS if refresh else REFETCH_KEYS_AFTER_SECONDS
+        if self._is_due(wanted_after) and (self._keys is None or not self._fetching.locked()):
+            async with self._fetching:
+                if self._is_due(wanted_after):
+                    await self._fetch()
+        if self._keys is None or time.monotonic() - self._fetched > KEYS_WITHOUT_ISSUER_SECONDS:
+            raise IssuerAway()
+        return self._keys
+
+    def _is_due(self, wanted_after: float) -> bool:
+        now = time.monotonic()
+        pause = RETRY_WITHOUT_KEYS_SECONDS if self._keys is None else REFETCH_KEYS_AT_MOST_EVERY_SECONDS
+        return now - self._fetched >= wanted_after and now - self._tried >= pause
+
+    async def _fetch(self) -> None:
         try:
             async with httpx.AsyncClient(timeout=5) as client:
                 found = (await client.get(f"{self._issuer}/.well-known/openid-configuration")).raise_for_status().json()
                 if found["issuer"].rstrip("/") != self._issuer:
                     raise KeyError("issuer")
                 jwks = (await client.get(found["jwks_uri"])).raise_for_status().json()
-            self._keys = KeySet.import_key_set(jwks)
+            self._keys = public_keys_in(jwks)
             self._fetched = time.monotonic()
-        except (httpx.HTTPError, KeyError, ValueError) as error:
-            if self._keys is None:
-                raise IssuerAway() from error
-        return self._keys
+        except (httpx.HTTPError, httpx.InvalidURL, JoseError, KeyError, ValueError, TypeError, AttributeError):
+            pass  # Said by IssuerAway, once nothing that was heard before holds any more.
+        finally:
+            self._tried = time.monotonic()
+
+
+def public_keys_in(jwks: dict[str, Any]) -> KeySet:
+    """Those that can be used here: a key of a kind that is not known makes no other useless. Raises ValueError."""
+    found = []
+    for each in jwks["keys"]:
+        with suppress(JoseError, KeyError, ValueError, TypeError):
+            if each.get("kty") != "oct":
+                found += KeySet.import_key_set({"keys": [each]}).keys
+    if not found:
+        raise ValueError("no key that can be used")
+    return KeySet(found)
+
+
+_UNREADABLE = (JoseError, ValueError, RecursionError)
 
 
 class Authenticator:
@@ -142,15 +180,22 @@ class Authenticator:
         )
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
-    async def caller_of(self, authorization: str | None) -> Caller:
-        """The verified caller; raises Unauthenticated (without saying which check failed), IssuerAway."""
+    async def caller_of(
+        self, authorization: str | None, *, at_first_sight: Callable[[], None] = lambda: None
+    ) -> Caller:
+        """The verified caller; raises Unauthenticated (without saying which check failed), IssuerAway.
+
+        `at_first_sight` is called before anything but a remembered token is looked at, and may refuse.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
+            at_first_sight()
             raise Unauthenticated()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._remembered.get(digest)
         if remembered and remembered[0] > time.time():
             return remembered[1]
+        at_first_sight()
         caller = await self._verify(token)
         until = min(time.time() + REMEMBER_SECONDS, caller.expires_at)
         self._remembered[digest] = (until, caller)
@@ -161,16 +206,18 @@ class Authenticator:
     async def _verify(self, token: str) -> Caller:
         try:
             claims = self._decode(token, await self._source.keys())
-        except (JoseError, ValueError):
+        except _UNREADABLE:
             # The key may have been rotated in since: look once more before refusing.
             try:
                 claims = self._decode(token, await self._source.keys(refresh=True))
-            except (JoseError, ValueError) as error:
+            except _UNREADABLE as error:
                 raise Unauthenticated() from error
         return _caller(claims, self._roles_claim)
 
     def _decode(self, token: str, keys: KeySet) -> dict[str, Any]:
         decoded = jwt.decode(token, keys, algorithms=self._algorithms)
+        if str(decoded.header.get("typ", "JWT")).lower() not in ACCESS_TOKENS or "crit" in decoded.header:
+            raise ValueError("no access token, or one that asks for more than is understood here")
         self._claims.validate(decoded.claims)
         return decoded.claims
 
@@ -184,8 +231,10 @@ def require(caller: Caller, roles: frozenset[Role]) -> None:
 def _caller(claims: dict[str, Any], roles_claim: str) -> Caller:
     try:
         listed, subject = claims.get(roles_claim, []), str(claims["sub"])
-        if not isinstance(listed, list) or not 0 < len(subject) <= LONGEST_SUBJECT:
-            raise TypeError("roles are a list, and a subject is kept whole")
+        if not isinstance(listed, list) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+            raise TypeError("roles are a list, and a subject is a text that is kept whole")
+        if claims["exp"] > LATEST_EXPIRY:
+            raise ValueError("an instant that no calendar has")
         return Caller(
             subject=subject,
             roles=frozenset(Role(name) for name in listed if name in set(Role)),

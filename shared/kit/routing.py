@@ -22,6 +22,7 @@ from shared.kit.db import DatabaseAway, LockedByAnother, OutcomeUnknown, Reader,
 from shared.kit.direct_call import directly
 
 if TYPE_CHECKING:
+    from shared.kit.rate_limits import RateLimits
     from shared.kit.runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,11 +63,16 @@ class HouseRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             runtime: Runtime = request.app.state.runtime
+            limits: RateLimits = request.app.state.rate_limits
             caller = NOBODY
-            if declared.callers != ANYONE:
-                caller = await runtime.authenticator.caller_of(request.headers.get("authorization"))
-            request.app.state.rate_limits.take(caller.subject if caller is not NOBODY else _address_of(request))
-            if declared.callers != ANYONE:
+            if declared.callers == ANYONE:
+                limits.take(_address_of(request))
+            else:
+                # A token that was not seen lately counts for its address too: verifying costs, whoever made it.
+                caller = await runtime.authenticator.caller_of(
+                    request.headers.get("authorization"), at_first_sight=lambda: limits.take(_address_of(request))
+                )
+                limits.take(caller.subject)
                 require(caller, declared.callers)
             if request.method == "GET" and request.scope["query_string"]:
                 _only_known(request, known)

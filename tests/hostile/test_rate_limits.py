@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from joserfc.jwk import KeySet
 
 from shared.kit import routing
 from shared.kit.auth import Role
 from shared.kit.problems import TooBusy, TooManyRequests
 from shared.kit.rate_limits import REMEMBERED_CALLERS, RateLimits
 from shared.kit.routing import BodiesHeld
+from shared.kit.runtime import authenticator_for
 from shared.kit.settings import CommonSettings
 from tests.hostile.planted import Planted
 from tests.structure.house import SERVICES, operations_of
@@ -68,6 +71,59 @@ def test_no_rate_is_no_limit_and_many_callers_are_not_remembered_for_ever() -> N
     for number in range(REMEMBERED_CALLERS + 100):
         limits.take(str(number))
     assert len(limits._full_at) == REMEMBERED_CALLERS
+
+
+class CountingKeys:
+    """Counts how often a token is about to be verified."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys, self.asked = keys, 0
+
+    async def keys(self, *, refresh: bool = False) -> KeySet:
+        self.asked += 1
+        return self._keys
+
+
+@pytest.fixture
+def limited(on_sqlite: Planted) -> Iterator[CountingKeys]:
+    """Five requests of each caller, and then none, in a service that remembers nobody yet."""
+    keys = CountingKeys(on_sqlite.service.issuer.keys)
+    runtime, state = on_sqlite.service.runtime, on_sqlite.service.app.state
+    before = runtime.authenticator, state.rate_limits
+    runtime.authenticator = authenticator_for(runtime.common, keys)
+    state.rate_limits = RateLimits(0.001, 5, clock=Clock())
+    yield keys
+    runtime.authenticator, state.rate_limits = before
+
+
+async def test_a_flood_of_bad_tokens_is_turned_away_before_it_costs_their_verification(
+    on_sqlite: Planted, limited: CountingKeys
+) -> None:
+    client = on_sqlite.service.anonymous()
+    good = on_sqlite.service.issuer.token(Role.SUPPORT)
+    bad = [{"authorization": f"Bearer {good[: -number - 1]}"} for number in range(40)]
+    answers = [
+        await client.get("/v1/decisions", headers={**each, "x-forwarded-for": f"10.0.0.{n}"})
+        for n, each in enumerate(bad)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 35
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert limited.asked == 10  # Each is looked at again with fresh keys before it is refused.
+    assert [(await client.get("/v1/decisions")).status_code for _ in range(5)] == [429] * 5
+
+
+async def test_many_tokens_of_one_caller_share_its_bucket_and_known_callers_outlast_a_flood(
+    on_sqlite: Planted, limited: CountingKeys
+) -> None:
+    known = on_sqlite.service.as_role(Role.SUPPORT, subject="known")
+    assert (await known.get("/v1/decisions")).status_code == 200
+    hasty = [on_sqlite.service.as_role(role, subject="hasty") for role in (Role.SUPPORT, Role.ADMIN, Role.FINANCE)]
+    statuses = [(await hasty[n % 3].get("/v1/decisions")).status_code for n in range(12)]
+    assert statuses == [200] * 5 + [429] * 7
+    client = on_sqlite.service.anonymous()
+    flood = [(await client.get("/v1/decisions", headers={"authorization": "Bearer x"})).status_code for _ in range(9)]
+    assert flood[-1] == 429
+    assert (await known.get("/v1/decisions")).status_code == 200
 
 
 @pytest.mark.parametrize("service", SERVICES)

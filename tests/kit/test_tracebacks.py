@@ -52,9 +52,9 @@ def _recipient() -> None:
 FAULTS: dict[str, Callable[[], object]] = {
     "an id": lambda: UUID(SECRET),
     "a number": lambda: int(SECRET),
-    "a key": lambda: {}[SECRET],
+    "a key": lambda: dict[str, str]()[SECRET],
     "a file": lambda: Path("/nowhere", SECRET).read_bytes(),
-    "a model": lambda: Number(number=SECRET),  # type: ignore[arg-type]
+    "a model": lambda: Number.model_validate({"number": SECRET}),
     "a URL": lambda: httpx.get(f"http://user:{SECRET.replace('@', '%40')}@127.0.0.1:1/{SECRET}"),
     "a cause": _chained,
     "a group": _in_a_group,
