@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from services.backup.gateways.fake_restic import FakeRestic
+from services.backup.use_cases import restores
+from shared.events.backup import RestoreCompleted
 from shared.events.contracts import (
     ContractAccepted,
     ContractWithdrawn,
@@ -21,11 +25,13 @@ from shared.events.contracts import (
 )
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
+from tests.backup.world import World
 from tests.billing.story import Story as Billing
 from tests.contracts.story import OPENS
 from tests.contracts.story import Story as Contracts
 from tests.hostile.planted import opened
 from tests.infrastructure.postgres import PostgresServer
+from tests.kit.test_parked_api import a_parked_event, a_parked_timer, verbs_on_the_trail
 from tests.support.service import ServiceUnderTest
 
 
@@ -47,13 +53,20 @@ async def notify(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield service
 
 
-def _fresh(name: str, request: pytest.FixtureRequest, folder: Path) -> Any:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def backup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    restic = FakeRestic()
+    async with _fresh("backup", request, tmp_path, restic) as service:
+        yield World(service, restic, await service.now())
+
+
+def _fresh(name: str, request: pytest.FixtureRequest, folder: Path, restic: FakeRestic | None = None) -> Any:
     if request.param == "sqlite":
-        return opened(name, folder, None)
+        return opened(name, folder, None, restic)
     server: PostgresServer = request.getfixturevalue("postgres_server")
     database = f"race_{name}_{new_id().hex}"
     server.create_database(database)
-    return opened(name, folder, server.url_for(database))
+    return opened(name, folder, server.url_for(database), restic)
 
 
 def _won_and_lost(answers: list[httpx.Response]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -161,3 +174,44 @@ async def test_of_ending_a_link_by_many_at_once_one_ends_it(notify: ServiceUnder
     )
     assert len(won) == 1
     assert {(problem["code"], problem["facts"]["state"]) for problem in lost} == {("IllegalMove", "ended")}
+
+
+async def test_of_retrying_and_skipping_a_parked_event_at_once_a_skip_is_final(contracts: Contracts) -> None:
+    """A retry before it is done over by the skip; one after it is told that the event is skipped."""
+    service = contracts.service
+    parked, admin = await a_parked_event(service), service.as_role(Role.ADMIN)
+    answers = await asyncio.gather(
+        *(
+            admin.post(f"/v1/parked/events/{parked}/{verb}", json=body)
+            for verb, body in [("retry", {}), ("skip", {"reason": "sent by mistake"})] * 4
+        )
+    )
+    won, lost = _won_and_lost(answers)
+    assert [answer["status"] for answer in won].count("skipped") == 1
+    assert {answer["status"] for answer in won} <= {"waiting", "skipped"}
+    assert {(problem["code"], problem["facts"]["state"]) for problem in lost} == {("NotBlocking", "skipped")}
+    assert (await admin.get(f"/v1/parked/events/{parked}")).json()["status"] == "skipped"
+    verbs = await verbs_on_the_trail(service)
+    assert verbs[-1] == "skip-event"
+    assert len(verbs) == len(won)
+
+
+async def test_a_parked_timer_that_many_retry_at_once_is_retried_by_one(contracts: Contracts) -> None:
+    service = contracts.service
+    timer, admin = await a_parked_timer(service), service.as_role(Role.ADMIN)
+    answers = await asyncio.gather(*(admin.post(f"/v1/parked/timers/{timer}/retry") for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [204] + [404] * 7
+    assert await verbs_on_the_trail(service) == ["retry-timer"]
+
+
+async def test_two_restores_at_once_performed_by_two_replicas_each_come_back_once(backup: World) -> None:
+    await backup.begin()
+    asked = await asyncio.gather(backup.ask_restore(), backup.ask_restore())
+    ids = {UUID(answer.json()["id"]) for answer in asked}
+    assert len(ids) == 2
+    runtime = backup.service.runtime
+    await asyncio.gather(*(restores.perform_restore(runtime, each, attempt=1) for each in ids for _replica in range(3)))
+    told = await backup.told(RestoreCompleted)
+    assert sorted(fact.restore_id for fact in told) == sorted(ids)
+    content = {(await backup.customer.get(f"/v1/restores/{each}/content")).content for each in ids}
+    assert content == {b"colour=blue\n"}

@@ -468,7 +468,11 @@ async def _locked_head(tx: Transaction, parked_id: UUID) -> ParkedEvent:
     """The event that blocks its key, with its partition locked; raises NoSuchParkedEvent, NotBlocking."""
     parked = await show(tx, parked_id)
     await positions.lock_partition(tx, parked.consumer, parked.topic, parked.partition)
-    parked = await show(tx, parked_id)
+    # The row itself too: a partition whose offsets were forgotten has no row to lock.
+    row = await tx.row(sa.select(parked_events).where(parked_events.c.id == parked_id).with_for_update())
+    if row is None:
+        raise NoSuchParkedEvent()
+    parked = _parked(row)
     if parked.status not in {"waiting", "held"}:
         raise NotBlocking(f"The event is {parked.status}.", state=parked.status)
     return parked
