@@ -45,7 +45,7 @@ async def run_front() -> int:
 
 def front(common: CommonSettings, backends: FrontSettings, mailbox: MailboxAt | None) -> FastAPI:
     """The application of the front."""
-    proxies = {name: Proxy(backends.url_of(name)) for name in SERVICES}
+    proxies = {name: Proxy(backends.url_of(name), body_seconds=common.body_seconds) for name in SERVICES}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

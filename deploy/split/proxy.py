@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import httpx
@@ -11,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.kernel.errors import Refusal, Unavailable
-from shared.kit.problems import problem_of
+from shared.kit.problems import BodyTooSlow, problem_of
+from shared.kit.routing import SLOWEST_BYTES_PER_SECOND
 
 CONNECTIONS_PER_SERVICE = 100
 IDLE_CONNECTION_SECONDS = 10  # below the backends' own keep-alive, so that none is used while it closes
@@ -40,8 +42,10 @@ class BackendSlow(Refusal):
 class Proxy:
     """An ASGI application that passes requests on as they are."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, *, body_seconds: float) -> None:
+        """`body_seconds`: as for a service; a sender that is too slow for it is given up here."""
         self._backend = httpx.URL(backend)
+        self._body_seconds = body_seconds
         self._client: httpx.AsyncClient | None = None
 
     def open(self) -> None:
@@ -76,6 +80,9 @@ class Proxy:
             return problem_of(BackendFailed(), request, status=502)
         except ClientDisconnect:
             return Response(status_code=499)
+        except BodyTooSlow as slow:
+            # The service says so too, but is not heard while the body is still being sent.
+            return problem_of(slow, request)
         response = StreamingResponse(
             answer.aiter_raw(), status_code=answer.status_code, background=BackgroundTask(answer.aclose)
         )
@@ -91,13 +98,23 @@ class Proxy:
         headers += _forwarded(request)
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         outgoing = self._client.build_request(
-            request.method, url, headers=headers, content=_body(request) if has_body else None
+            request.method, url, headers=headers, content=_body(request, self._body_seconds) if has_body else None
         )
         return await self._client.send(outgoing, stream=True)
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
+async def _body(request: Request, patience_seconds: float) -> AsyncIterator[bytes]:
+    """Raises BodyTooSlow, ClientDisconnect."""
+    by, received, stream = asyncio.get_running_loop().time() + patience_seconds, 0, aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout_at(by + received / SLOWEST_BYTES_PER_SECOND):
+                chunk = await anext(stream)
+        except TimeoutError:
+            raise BodyTooSlow() from None
+        except StopAsyncIteration:
+            return
+        received += len(chunk)
         if chunk:
             yield chunk
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,11 @@ PROBE_SECONDS = 1.0
 MOST_GROWTH_MEBIBYTES = 64
 MEBIBYTE = 1024 * 1024
 SECURITY = {"x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"}
+
+
+@dataclass
+class Seen:
+    peak_mebibytes: float = 0.0
 
 
 class Installation:
@@ -45,7 +51,6 @@ class Installation:
         self.process = ServerProcess(
             "embedded", [sys.executable, "-m", "deploy.cli", "run"], folder, environment=environment
         )
-        self.slowest_probe = 0.0
 
     def start(self) -> None:
         self.process.start()
@@ -61,38 +66,46 @@ class Installation:
         form = {"grant_type": "client_credentials", "role": role, "subject": subject}
         return str(httpx.post(f"{self.url}/dev-issuer/token", data=form).json()["access_token"])
 
+    def stop(self) -> None:
+        self.process.stop()
+
     def mebibytes(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return self.mebibytes_of(self.process.pid)
+
+    @staticmethod
+    def mebibytes_of(pid: int) -> float:
+        status = Path(f"/proc/{pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
         return int(line.split()[1]) / 1024
 
     @contextmanager
-    def stays_well(self) -> Iterator[None]:
+    def stays_well(self) -> Iterator[Seen]:
         """Others are answered within a second meanwhile, and memory stays bounded."""
-        before, peak, over = self.mebibytes(), 0.0, threading.Event()
+        before, seen, over = self.mebibytes(), Seen(), threading.Event()
         slowest, wrong = 0.0, []
 
         def probe() -> None:
-            nonlocal slowest, peak
+            nonlocal slowest
             with httpx.Client(base_url=self.url, timeout=5) as client:
                 while not over.wait(0.1):
                     started = time.monotonic()
                     status = client.get("/contracts/livez").status_code
                     slowest = max(slowest, time.monotonic() - started)
-                    peak = max(peak, self.mebibytes())
+                    seen.peak_mebibytes = max(seen.peak_mebibytes, self.mebibytes())
                     if status != 200:
                         wrong.append(status)
 
         prober = threading.Thread(target=probe)
         prober.start()
         try:
-            yield
+            yield seen
         finally:
             over.set()
             prober.join()
         self.process.insist_on_running()
         assert not wrong
         assert slowest < PROBE_SECONDS, f"others waited {slowest:.2f} s"
+        peak = seen.peak_mebibytes
         assert peak - before < MOST_GROWTH_MEBIBYTES, f"grew from {before:.0f} to {peak:.0f} MiB"
 
     def connect(self) -> socket.socket:

@@ -88,7 +88,7 @@ async def proxied(backend: str | None = None) -> AsyncIterator[httpx.AsyncClient
         ]
     )
     async with serving(app) as port:
-        proxy = Proxy(backend or f"http://127.0.0.1:{port}")
+        proxy = Proxy(backend or f"http://127.0.0.1:{port}", body_seconds=30)
         proxy.open()
         async with serving(proxy) as front, httpx.AsyncClient(base_url=f"http://127.0.0.1:{front}") as client:
             yield client
