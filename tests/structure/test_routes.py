@@ -1,14 +1,26 @@
 """Every route says who may call it and how it refuses, and every POST asks for its key."""
 
-import pytest
-from starlette.routing import Route
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import pytest
+from starlette.routing import Mount, Route
+
+from deploy.site.app import site
+from deploy.site.mailbox import Mailbox, MailboxAt
 from shared.kernel.errors import Refusal
 from shared.kit.auth import Role
 from shared.kit.routing import Declared, HouseRoute
+from shared.kit.settings import CommonSettings
 from tests.structure.house import SERVICES, app_of, operations_of, routes_of
 
 HEALTH = {"/livez", "/readyz", "/metrics"}
+DOCUMENTATION = {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+PAGES = HEALTH | {"/", "/asyncapi", "/docs/asyncapi.json", "/docs/asyncapi.yaml"}
+ISSUER = {"/dev-issuer/.well-known/openid-configuration", "/dev-issuer/jwks", "/dev-issuer/token"}
+FOR_DEVELOPMENT = ISSUER | {"/mailbox", "/mailbox/messages"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -27,8 +39,55 @@ def test_every_route_declares_its_callers_and_its_refusals(service: str) -> None
 @pytest.mark.parametrize("service", SERVICES)
 def test_only_health_and_documentation_go_round_the_declaration(service: str) -> None:
     plain = {route.path for route in app_of(service).routes if type(route) is Route}
-    assert plain - HEALTH <= {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+    assert plain - HEALTH <= DOCUMENTATION
     assert plain >= HEALTH
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nothing_is_added_to_a_service_but_routes_that_declare_themselves(service: str) -> None:
+    """Neither by `add_route` on a router, nor mounted, nor as a web socket."""
+    strays = [
+        f"{type(route).__name__} {getattr(route, 'path', '')}"
+        for route in leaves_of(app_of(service))
+        if not isinstance(route, HouseRoute) and getattr(route, "path", "") not in HEALTH | DOCUMENTATION
+    ]
+    assert not strays, "use HouseRouter"
+
+
+def test_what_anyone_may_ask_around_the_services_is_listed_here(tmp_path: Path) -> None:
+    """A page, a token or a letter that is served to anyone is so on purpose, and in production there is less of it."""
+    assert around_the_services(CommonSettings(data_dir=tmp_path)) == PAGES | FOR_DEVELOPMENT
+    production = CommonSettings(data_dir=tmp_path, mode="production", oidc_issuer="https://issuer.example")
+    assert around_the_services(production) == PAGES
+
+
+def around_the_services(common: CommonSettings) -> set[str]:
+    async def ready() -> Mapping[str, str]:
+        return {}
+
+    served = {service: app_of(service) for service in SERVICES}
+    mailbox = MailboxAt(Mailbox(common.data_dir / "mailbox"), 25) if common.mode == "development" else None
+    root = site(common, services=served, ready=ready, lifespan=lambda _app: nothing(), mailbox=mailbox)
+    mounted = {route.path for route in root.routes if isinstance(route, Mount)}
+    assert mounted == {f"/{service}" for service in SERVICES}
+    paths = {route.path for route in leaves_of(root) if not isinstance(route, Mount)}
+    references = {f"/{service}{rest}" for service in SERVICES for rest in ("", "/", "/docs")}
+    assert references <= paths
+    return {path for path in paths - references if not path.startswith("/assets/")}
+
+
+@asynccontextmanager
+async def nothing() -> AsyncIterator[None]:
+    yield
+
+
+def leaves_of(app: Any) -> Iterator[Any]:
+    """Every route of whatever kind, those of included routers too."""
+    for route in app.routes:
+        if hasattr(route, "original_router"):
+            yield from leaves_of(route.original_router)
+        else:
+            yield route
 
 
 @pytest.mark.parametrize("service", SERVICES)
