@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import Field
 from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from services.backup.db import restores
 from services.backup.domain.protection import DataNoLongerKept
@@ -61,6 +62,15 @@ class RestoreView(View):
     within_target: bool | None
 
 
+class WholeFile(FileResponse):
+    """A file that comes whole: refusals of a Range would be plain text, which no caller of ours expects."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers["accept-ranges"] = "none"
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 @router.post(
     "",
     callers={Role.CUSTOMER, Role.SUPPORT, Role.TECHNICIAN},
@@ -110,4 +120,4 @@ async def read_restored_content(restore_id: UUID, reader: Read, caller: CallerIn
     path = runtime.gateways.files.restored(restore.id)
     if not path.exists():
         raise ContentDiscarded()
-    return FileResponse(path, media_type="application/octet-stream", filename=restore.filename)
+    return WholeFile(path, media_type="application/octet-stream", filename=restore.filename)
