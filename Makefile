@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo split test soak check docs lock clean runtime development
+.PHONY: help run demo split test soak bench check docs lock clean runtime development
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=po
 
 soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life
 	@exec $(PYTHON) -m tests.simulation --customers 2000 --years 10 $(ARGS)
+
+bench: development ## Measure how fast it is, each path beside its floor; ARGS='--quick', or names of rows
+	@exec $(PYTHON) -m tests.performance --out docs/performance $(ARGS)
 
 check: development ## Check style, types, the direction of imports, and the dependencies for known vulnerabilities
 	.venv/bin/ruff check

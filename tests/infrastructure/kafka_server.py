@@ -166,8 +166,13 @@ def describe() -> str:
     _, java_version = find_java()
     if not _libraries_are_here():
         _find_maven()
-    version = re.search(r"<kafka.version>([^<]+)", POM.read_text())
-    return f"{version[1] if version else 'unknown'} on Java {java_version}"
+    return f"{version()} on Java {java_version}"
+
+
+def version() -> str:
+    """The version of Kafka that the pom names."""
+    found = re.search(r"<kafka.version>([^<]+)", POM.read_text())
+    return found[1] if found else "unknown"
 
 
 def _prepare(java: str, libraries: Path, folder: Path, controller: int, *, node: int = 1) -> KafkaServer:

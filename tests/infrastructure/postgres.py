@@ -7,7 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,8 @@ class PostgresServer(Server):
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A server that answers; raises Missing when the machine has none."""
+def running_postgres(**settings: str) -> Iterator[PostgresServer]:
+    """A server that answers, ours with `settings` over SETTINGS; raises Missing when the machine has none."""
     if url := os.environ.get(URL_VARIABLE):
         server = PostgresServer(url)
         server.wait_until_ready()
@@ -84,7 +84,7 @@ def running_postgres() -> Iterator[PostgresServer]:
     binaries = find_postgres()
     user = _unprivileged_user()
     with folder_of_this_run("postgres", user=user) as folder:
-        server = _prepare(binaries, folder, user)
+        server = _prepare(binaries, folder, user, settings)
         try:
             server.start()
             yield server
@@ -108,17 +108,17 @@ def describe() -> str:
     return f"{binaries.version} ({binaries.folder})"
 
 
-def _prepare(binaries: PostgresBinaries, folder: Path, user: str | None) -> PostgresServer:
+def _prepare(binaries: PostgresBinaries, folder: Path, user: str | None, settings: Mapping[str, str]) -> PostgresServer:
     password, port = secrets.token_hex(12), free_port()
     password_file, data = folder / "password", folder / "data"
     password_file.write_text(password)
     if user is not None:
         shutil.chown(password_file, user)
     _run_initdb(binaries, data, password_file, user)
-    settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
+    options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings, "port": str(port)}.items()]
     process = ServerProcess(
         "postgres",
-        [str(binaries.folder / "postgres"), "-D", str(data), *settings],
+        [str(binaries.folder / "postgres"), "-D", str(data), *options],
         folder,
         user=user,
         stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients

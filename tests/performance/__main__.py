@@ -1,0 +1,66 @@
+"""`python -m tests.performance [ROW …]`: run the rows, print each as it finishes, write the report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+import traceback
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from tests.infrastructure.missing import Missing
+from tests.performance import report
+from tests.performance.figures import Figure
+from tests.performance.rows import ROWS, Row, http  # noqa: F401
+from tests.performance.stage import Stage, open_stage
+
+
+async def main(keys: list[str], *, quick: bool, out: Path | None) -> None:
+    console = Console(highlight=False)
+    stage = open_stage(quick=quick)
+    told: dict[str, list[Figure] | str] = {}
+    began = time.monotonic()
+    try:
+        for key in keys:
+            told[key] = await _run(ROWS[key], stage, console)
+    finally:
+        await asyncio.to_thread(stage.close)
+    console.print(f"{len(keys)} rows in {time.monotonic() - began:.0f} s")
+    if out is not None:
+        report.write(out, told, quick=quick)
+        console.print(f"written to {out}")
+
+
+async def _run(row: Row, stage: Stage, console: Console) -> list[Figure] | str:
+    """The row's figures, or why it could not run."""
+    figures: list[Figure] = []
+    try:
+        async for figure in row.run(stage):
+            figures.append(figure)
+            console.print(report.line(row.key, figure), soft_wrap=True)
+    except Missing as missing:
+        console.print(f"{row.key}: cannot run: {missing}")
+        return str(missing)
+    except Exception as error:
+        console.print(traceback.format_exc(limit=-4), style="red")
+        return f"{type(error).__name__}: {error}"
+    return figures
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.performance", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="keys of rows; all by default")
+    parser.add_argument("--quick", action="store_true", help="shorter and rougher")
+    parser.add_argument("--out", type=Path, help="folder for the report")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.rows) - ROWS.keys():
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    asked = _arguments()
+    uvloop.run(main(asked.rows or list(ROWS), quick=asked.quick, out=asked.out))

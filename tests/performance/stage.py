@@ -1,0 +1,157 @@
+"""What rows play on: real servers, started when a row first asks and shared by the rest of the run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from shared.kit.auth import DevelopmentIssuer, Role
+from shared.kit.runtime import development_issuer
+from shared.kit.settings import CommonSettings
+from tests.infrastructure.kafka_server import KafkaServer, running_kafka
+from tests.infrastructure.postgres import PostgresServer, running_postgres
+from tests.infrastructure.process import ServerProcess, accepts_connections, folder_of_this_run, free_port
+from tests.infrastructure.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 60.0
+DURABLE = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
+"""Unlike in the tests a commit waits for the disk, as in production; a million rows fit the cache."""
+
+
+@dataclass(eq=False)
+class Listening:
+    """One HTTP server in a process of its own."""
+
+    port: int
+    process: ServerProcess
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@dataclass(eq=False)
+class Stage:
+    """`quick` makes everything shorter, and the figures rougher."""
+
+    quick: bool
+    folder: Path
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    @property
+    def pairs(self) -> int:
+        return 5 if self.quick else 15
+
+    @property
+    def slice_seconds(self) -> float:
+        return 0.4 if self.quick else 0.6
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        return self._stack.enter_context(running_postgres(**DURABLE))
+
+    @cached_property
+    def kafka(self) -> KafkaServer:
+        return self._stack.enter_context(running_kafka())
+
+    def database(self, name: str) -> str:
+        """The URL of a new and empty PostgreSQL database."""
+        self.postgres.create_database(name)
+        return self.postgres.url_for(name)
+
+    @cached_property
+    def front(self) -> Listening:
+        """Where the APIs find the keys of the development issuer."""
+        environment = self._environment | {"MAINSTAY_MAILBOX_PORT": str(free_port())}
+        return self.serve("front", ["deploy.cli", "front"], environment, port=self._front_port)
+
+    @cached_property
+    def issuer(self) -> DevelopmentIssuer:
+        public_url, data = self._environment["MAINSTAY_PUBLIC_URL"], self._environment["MAINSTAY_DATA_DIR"]
+        return development_issuer(CommonSettings(public_url=public_url, data_dir=Path(data)))
+
+    def token(self, role: Role, customer_id: UUID | None = None) -> str:
+        return self.issuer.token(role, customer_id=customer_id)
+
+    def api(self, name: str, database_url: str) -> Listening:
+        """The contracts API as production serves it, with the routes of tests.performance.ours."""
+        assert self.front
+        port = free_port()
+        environment = self._environment | {"MAINSTAY_CONTRACTS_DATABASE_URL": database_url}
+        return self.serve(name, ["tests.performance.ours", str(port)], environment, port=port)
+
+    @cached_property
+    def contracts_url(self) -> str:
+        return self.database("bench_contracts")
+
+    @cached_property
+    def contracts(self) -> Listening:
+        """The contracts API on PostgreSQL."""
+        return self.api("ours", self.contracts_url)
+
+    @cached_property
+    def raw(self) -> Listening:
+        """FastAPI and raw asyncpg on the same tables."""
+        return self.floor("raw", self.contracts_url)
+
+    def floor(self, name: str, database_url: str = "") -> Listening:
+        """An application of tests.performance.floors under uvicorn at its best."""
+        port = free_port()
+        command = ["uvicorn", f"tests.performance.floors:{name}", "--port", str(port), "--loop", "uvloop"]
+        command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        return self.serve(f"floor-{name}", command, {"FLOOR_DATABASE_URL": database_url}, port=port)
+
+    def serve(self, name: str, module: list[str], environment: Mapping[str, str], *, port: int) -> Listening:
+        """`python -m …` in a folder of its own, until the stage closes; returns when it listens."""
+        folder = self.folder / name
+        folder.mkdir()
+        command = [sys.executable, "-m", *module]
+        process = ServerProcess(name, command, folder, environment={"PYTHONPATH": str(ROOT), **environment})
+        process.start()
+        self._stack.callback(process.stop)
+
+        def listens() -> bool:
+            process.insist_on_running()
+            return accepts_connections(port)
+
+        wait_until(listens, timeout=READY_SECONDS, what=f"{name} to listen")
+        return Listening(port, process)
+
+    @cached_property
+    def _front_port(self) -> int:
+        return free_port()
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "MAINSTAY_DATA_DIR": str(self.folder / "data"),
+            "MAINSTAY_PUBLIC_URL": f"http://127.0.0.1:{self._front_port}",
+            "MAINSTAY_PORT": str(self._front_port),
+            "MAINSTAY_RATE_LIMIT_PER_SECOND": "0",
+        }
+
+
+def open_stage(*, quick: bool) -> Stage:
+    stack = ExitStack()
+    return Stage(quick, stack.enter_context(folder_of_this_run("bench")), stack)
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements on PostgreSQL, each in a transaction of its own, without a time limit of ours."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
