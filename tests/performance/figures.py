@@ -63,7 +63,7 @@ def ratio(name: str, pairs: Pairs, by: str, *, aim: Aim | None = None, inverse: 
     parts: dict[str, float] = {}
     for side, label in enumerate(("ours", "floor")):
         parts |= {f"{label} {what}": statistics.median(pair[side][what] for pair in pairs) for what in pairs[0][side]}
-    if by != "CPU µs" and "CPU µs" in pairs[0][0]:
+    if by != "CPU µs" and all("CPU µs" in side for side in pairs[0]):
         parts["by CPU"] = statistics.median(floor["CPU µs"] / ours["CPU µs"] for ours, floor in pairs)
     return Figure(name=name, value=statistics.median(ratios), spread=quartiles(ratios), aim=aim, parts=parts)
 

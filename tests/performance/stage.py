@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import httpx
+from pydantic import SecretStr
 
+from deploy import services
+from deploy.opening import migrate
 from shared.kit.auth import DevelopmentIssuer, Role
-from shared.kit.runtime import development_issuer
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime, development_issuer
 from shared.kit.settings import CommonSettings
 from tests.infrastructure.kafka_server import KafkaServer, running_kafka
 from tests.infrastructure.postgres import PostgresServer, running_postgres
-from tests.infrastructure.process import ServerProcess, accepts_connections, folder_of_this_run, free_port
+from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
 from tests.infrastructure.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +50,7 @@ class Stage:
     quick: bool
     folder: Path
     _stack: ExitStack = field(default_factory=ExitStack)
+    _databases: set[str] = field(default_factory=set)
 
     def close(self) -> None:
         self._stack.close()
@@ -68,7 +74,11 @@ class Stage:
     def database(self, name: str) -> str:
         """The URL of a new and empty PostgreSQL database."""
         self.postgres.create_database(name)
+        self._databases.add(name)
         return self.postgres.url_for(name)
+
+    def has_database(self, name: str) -> bool:
+        return name in self._databases
 
     @cached_property
     def front(self) -> Listening:
@@ -80,6 +90,18 @@ class Stage:
     def issuer(self) -> DevelopmentIssuer:
         public_url, data = self._environment["MAINSTAY_PUBLIC_URL"], self._environment["MAINSTAY_DATA_DIR"]
         return development_issuer(CommonSettings(public_url=public_url, data_dir=Path(data)))
+
+    @asynccontextmanager
+    async def runtime(self, service: str, database_url: str, log: EventLog | None = None) -> AsyncIterator[Runtime]:
+        """A service opened in this process on that database, migrated."""
+        common = CommonSettings(data_dir=self.folder / "data", rate_limit_per_second=0)
+        settings = services.settings_of(service).model_copy(update={"database_url": SecretStr(database_url)})
+        runtime = services.open_service(service, common, settings=settings, log=log)
+        try:
+            await migrate(runtime)
+            yield runtime
+        finally:
+            await runtime.close()
 
     def token(self, role: Role, customer_id: UUID | None = None) -> str:
         return self.issuer.token(role, customer_id=customer_id)
@@ -113,7 +135,7 @@ class Stage:
         return self.serve(f"floor-{name}", command, {"FLOOR_DATABASE_URL": database_url}, port=port)
 
     def serve(self, name: str, module: list[str], environment: Mapping[str, str], *, port: int) -> Listening:
-        """`python -m …` in a folder of its own, until the stage closes; returns when it listens."""
+        """`python -m …` in a folder of its own, until the stage closes; returns when it answers."""
         folder = self.folder / name
         folder.mkdir()
         command = [sys.executable, "-m", *module]
@@ -121,11 +143,13 @@ class Stage:
         process.start()
         self._stack.callback(process.stop)
 
-        def listens() -> bool:
+        def answers() -> bool:
             process.insist_on_running()
-            return accepts_connections(port)
+            with suppress(httpx.HTTPError):
+                return bool(httpx.get(f"http://127.0.0.1:{port}/livez", timeout=READY_SECONDS).status_code)
+            return False
 
-        wait_until(listens, timeout=READY_SECONDS, what=f"{name} to listen")
+        wait_until(answers, timeout=READY_SECONDS, what=f"an answer from {name}")
         return Listening(port, process)
 
     @cached_property

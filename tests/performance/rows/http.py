@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import cycle, repeat
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from shared.kit.auth import Role
@@ -20,6 +26,13 @@ CUSTOMERS = [UUID(int=number) for number in range(1, 65)]
 INSERT_CUSTOMER = (
     "INSERT INTO customers (id, name, language, zone, registered_at) "
     "VALUES ('{}', 'Harbour Books', 'en', 'UTC', now()) ON CONFLICT DO NOTHING"
+)
+ROWS_OF_SAFE_WRITE = 5
+"""The key with its answer, the server, the stream, the event and the audit row."""
+BARE = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, row TEXT)",
 )
 
 
@@ -77,6 +90,19 @@ async def busy_customer(stage: Stage) -> AsyncIterator[Figure]:
     yield ratio("one busy customer / 64 customers", pairs, "per second", aim=Aim(0.90, 1.0))
 
 
+@row("sqlite")
+async def sqlite(stage: Stage) -> AsyncIterator[Figure]:
+    """The safe write over HTTP on SQLite, by throughput; floor: a bare sqlite3 loop, as many rows, no HTTP."""
+    file = stage.folder / "contracts.db"
+    server = stage.api("ours-sqlite", f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        insert = "INSERT INTO customers (id, name, language, zone, registered_at) VALUES (?, 'Harbour', 'en', 'UTC', 0)"
+        connection.executemany(insert, [(customer.hex,) for customer in CUSTOMERS])
+    floor = partial(asyncio.to_thread, _bare_loop, stage.folder / "floor.db", stage.slice_seconds)
+    pairs = await paired(_safe_writes(stage, server, CUSTOMERS), floor, pairs=stage.pairs)
+    yield ratio("safe write on SQLite / bare loop", pairs, "per second", aim=Aim(0.20, 0.35))
+
+
 async def _add_customers(stage: Stage) -> None:
     assert stage.contracts  # which makes the tables
     await execute(stage.contracts_url, *(INSERT_CUSTOMER.format(customer) for customer in CUSTOMERS))
@@ -108,3 +134,17 @@ def _safe_writes(stage: Stage, server: Listening, customers: Sequence[UUID]) -> 
             yield one.replace(b"{key}", uuid4().hex.encode())
 
     return Load(server, requests, stage.slice_seconds)
+
+
+def _bare_loop(file: Path, seconds: float) -> dict[str, float]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for statement in BARE:
+            connection.execute(statement)
+        row, commits, began = "x" * 200, 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            connection.execute("BEGIN IMMEDIATE")
+            for _ in range(ROWS_OF_SAFE_WRITE):
+                connection.execute("INSERT INTO bare (row) VALUES (?)", (row,))
+            connection.execute("COMMIT")
+            commits += 1
+        return {"per second": commits / (time.perf_counter() - began)}

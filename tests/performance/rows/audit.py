@@ -1,0 +1,41 @@
+"""The audit trail: how fast rows are sealed into their chains, and how fast sealed chains are verified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+from deploy.cli.audit import verify_trail
+from shared.kit.audit_trail import Sealer
+from tests.performance.figures import Aim, Figure
+from tests.performance.rows import row
+from tests.performance.stage import Stage, execute
+
+CHAINS = 1_000
+FILL = f"""
+INSERT INTO audit_rows (chain, event, at)
+  SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n % {CHAINS} + 1), 12, '0'))::uuid,
+    jsonb_build_object('by', 'bench', 'verb', 'register-server', 'subject_id', gen_random_uuid(),
+      'correlation_id', gen_random_uuid(), 'channel', 'portal'),
+    now() FROM generate_series(1, {{count}}) n
+"""
+
+
+@row("audit")
+async def audit(stage: Stage) -> AsyncIterator[Figure]:
+    """Rows of a thousand customers on PostgreSQL, sealed and signed, then verified; no floor."""
+    url, count = stage.database("bench_audit"), 20_000 if stage.quick else 100_000
+    async with stage.runtime("contracts", url) as runtime:
+        await execute(url, FILL.format(count=count), "ANALYZE audit_rows")
+        sealer = Sealer(runtime.database, runtime.name, runtime.data_dir)
+        began = time.perf_counter()
+        while await sealer.seal():
+            continue
+        per_second = count / (time.perf_counter() - began)
+        yield Figure(name="audit rows sealed", value=per_second, unit="rows/s", aim=Aim(50_000, 150_000))
+        began = time.perf_counter()
+        _chains, rows, breaks = await verify_trail(runtime)
+        per_second = rows / (time.perf_counter() - began)
+        assert rows == count, f"{rows} rows verified of {count}"
+        assert not breaks, breaks
+        yield Figure(name="audit rows verified", value=per_second, unit="rows/s", aim=Aim(100_000, 400_000))
