@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import time
 import traceback
 from pathlib import Path
 
+import structlog
 import uvloop
 from rich.console import Console
 
 from tests.infrastructure.missing import Missing
 from tests.performance import report
 from tests.performance.figures import Figure
-from tests.performance.rows import ROWS, Row, audit, bus, http, timers  # noqa: F401
+from tests.performance.rows import ROWS, Row, audit, bus, http, partners, timers  # noqa: F401
 from tests.performance.stage import Stage, open_stage
 
 
 async def main(keys: list[str], *, quick: bool, out: Path | None) -> None:
     console = Console(highlight=False)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stage = open_stage(quick=quick)
     told: dict[str, list[Figure] | str] = {}
     began = time.monotonic()

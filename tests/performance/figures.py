@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -66,6 +67,24 @@ def ratio(name: str, pairs: Pairs, by: str, *, aim: Aim | None = None, inverse: 
     if by != "CPU µs" and all("CPU µs" in side for side in pairs[0]):
         parts["by CPU"] = statistics.median(floor["CPU µs"] / ours["CPU µs"] for ours, floor in pairs)
     return Figure(name=name, value=statistics.median(ratios), spread=quartiles(ratios), aim=aim, parts=parts)
+
+
+def rate(name: str, unit: str, measured: Mapping[str, float], aim: Aim | None = None) -> Figure:
+    """What an Effort measured, once."""
+    parts = {what: value for what, value in measured.items() if what != "per second"}
+    return Figure(name=name, value=measured["per second"], unit=unit, aim=aim, parts=parts)
+
+
+class Effort:
+    """A stopwatch for `count` things done in this process; CPU tells what a busy machine hides."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), time.process_time()
+
+    def of(self, count: int) -> Mapping[str, float]:
+        """Things per second, and per second of this process's CPU."""
+        seconds, cpu = time.perf_counter() - self._began, time.process_time() - self._cpu
+        return {"per second": count / seconds, "per CPU second": count / cpu}
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:

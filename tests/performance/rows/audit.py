@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 from deploy.cli.audit import verify_trail
 from shared.kit.audit_trail import Sealer
-from tests.performance.figures import Aim, Figure
+from tests.performance.figures import Aim, Effort, Figure, rate
 from tests.performance.rows import row
 from tests.performance.stage import Stage, execute
 
@@ -28,14 +27,13 @@ async def audit(stage: Stage) -> AsyncIterator[Figure]:
     async with stage.runtime("contracts", url) as runtime:
         await execute(url, FILL.format(count=count), "ANALYZE audit_rows")
         sealer = Sealer(runtime.database, runtime.name, runtime.data_dir)
-        began = time.perf_counter()
+        effort = Effort()
         while await sealer.seal():
             continue
-        per_second = count / (time.perf_counter() - began)
-        yield Figure(name="audit rows sealed", value=per_second, unit="rows/s", aim=Aim(50_000, 150_000))
-        began = time.perf_counter()
+        yield rate("audit rows sealed", "rows/s", effort.of(count), Aim(50_000, 150_000))
+        effort = Effort()
         _chains, rows, breaks = await verify_trail(runtime)
-        per_second = rows / (time.perf_counter() - began)
+        measured = effort.of(rows)
         assert rows == count, f"{rows} rows verified of {count}"
         assert not breaks, breaks
-        yield Figure(name="audit rows verified", value=per_second, unit="rows/s", aim=Aim(100_000, 400_000))
+        yield rate("audit rows verified", "rows/s", measured, Aim(100_000, 400_000))

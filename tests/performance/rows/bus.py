@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from unittest.mock import patch
 from uuid import UUID
@@ -19,21 +18,17 @@ from shared.events.envelope import Envelope
 from shared.kernel.ids import new_id
 from shared.kit.bus import relay as relay_module
 from shared.kit.bus.consumer import Consumer, Handlers
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
 from shared.kit.bus.log import EventLog, Record, stable_hash
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.relay import Relay
-from shared.kit.bus.sql_log import SqlLog
-from shared.kit.db import Database, Transaction
+from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
-from tests.infrastructure.waiting import eventually
-from tests.performance.figures import Aim, Figure, paired, percentile, ratio
+from tests.performance.bus import LOGS, NOON, record_of, running, service_and_log
+from tests.performance.figures import Aim, Effort, Figure, paired, percentile, rate, ratio
 from tests.performance.rows import row
 from tests.performance.stage import Stage
 
 KEYS = 1_000
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-LOGS = {"sqlite": "SQL log on SQLite", "postgres": "SQL log on PostgreSQL", "kafka": "Kafka"}
 PAUSE_SECONDS = 0.01
 AT_ONCE = 500
 heard = sa.Table(
@@ -48,7 +43,7 @@ heard = sa.Table(
 async def relay(stage: Stage) -> AsyncIterator[Figure]:
     """Outbox rows published per second by one relay in batches of 100; floor: in batches of one. Then as it is set."""
     for name in ("postgres", "kafka"):
-        async with _bus(stage, name, "relay") as (runtime, log):
+        async with service_and_log(stage, name, "relay") as (runtime, log):
             measure = _Relaying(runtime, log)
             await measure.drain(100, batch=100)
             pairs = await paired(
@@ -58,22 +53,21 @@ async def relay(stage: Stage) -> AsyncIterator[Figure]:
             )
             yield ratio(f"relay batch 100 / 1, {LOGS[name]}", pairs, "per second", aim=Aim(20, 28))
             count = 10_000 if stage.quick else 30_000
-            as_set = await measure.drain(count)
-            yield Figure(
-                name=f"relay, {LOGS[name]}", value=as_set["per second"], unit="rows/s", aim=Aim(10_000, 15_000)
-            )
+            yield rate(f"relay, {LOGS[name]}", "rows/s", await measure.drain(count), Aim(10_000, 15_000))
 
 
 @row("consumer")
 async def consumer(stage: Stage) -> AsyncIterator[Figure]:
     """Events applied per second by one consumer whose handler inserts a row; then from a commit to its effect."""
     for name in LOGS:
-        async with _bus(stage, name, "consumer") as (runtime, log):
+        async with service_and_log(stage, name, "consumer") as (runtime, log):
             listening = _Listening(runtime, log)
             await listening.prepare()
-            async with _running(listening.consumer, Relay(runtime.database, log, name="bench")):
-                per_second = await listening.apply(5_000 if stage.quick else 20_000)
-                yield Figure(name=f"consumer, {LOGS[name]}", value=per_second, unit="events/s", aim=Aim(2_000, 3_000))
+            measured = await listening.apply(5_000 if stage.quick else 20_000)
+            yield rate(f"consumer, {LOGS[name]}", "events/s", measured, Aim(2_000, 3_000))
+            publisher = Relay(runtime.database, log, name="bench", doorbell=runtime.doorbell)
+            async with running(listening.consumer, publisher):
+                await listening.paced(1)
                 seconds = await listening.paced(100 if stage.quick else 300)
             yield Figure(
                 name=f"commit to applied p50, {LOGS[name]}",
@@ -82,38 +76,6 @@ async def consumer(stage: Stage) -> AsyncIterator[Figure]:
                 aim=Aim(20, 5, at_most=True),
                 parts={"p99 ms": percentile(seconds, 99) * 1e3},
             )
-
-
-@asynccontextmanager
-async def _bus(stage: Stage, name: str, purpose: str) -> AsyncIterator[tuple[Runtime, EventLog]]:
-    """A service's database and an event log: both on SQLite, both on PostgreSQL, or PostgreSQL and Kafka."""
-    async with AsyncExitStack() as stack:
-        if name == "sqlite":
-            url, log_url = (f"sqlite:///{stage.folder}/{purpose}-{part}.db" for part in ("service", "log"))
-        else:
-            url = stage.database(f"{purpose}_{name}")
-            log_url = url if name == "kafka" else stage.database(f"{purpose}_{name}_log")
-        log: EventLog
-        if name == "kafka":
-            log = KafkaLog(KafkaSettings(bootstrap=stage.kafka.bootstrap, partitions=4))
-        else:
-            database = Database(log_url, name="bench-log")
-            stack.push_async_callback(database.close)
-            log = SqlLog(database)
-            await log.create()
-        stack.push_async_callback(log.close)
-        yield await stack.enter_async_context(stage.runtime("contracts", url, log)), log
-
-
-@asynccontextmanager
-async def _running(*runners: Relay | Consumer) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    tasks = [asyncio.create_task(runner.run(stop)) for runner in runners]
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.gather(*tasks)
 
 
 class _Relaying:
@@ -127,20 +89,15 @@ class _Relaying:
         publisher = Relay(self._runtime.database, self._log, name="bench", doorbell=self._runtime.doorbell)
         try:
             with patch.object(relay_module, "BATCH", batch or relay_module.BATCH):
-                async with _running(publisher):
-                    await eventually(lambda: _owns_all(publisher), what="the relay to own its shards")
+                async with running(publisher):
                     await _fill_outbox(connection, count)
-                    began = time.perf_counter()
+                    effort = Effort()
                     self._runtime.doorbell.ring()
                     while await connection.fetchval("SELECT EXISTS (SELECT 1 FROM outbox)"):  # noqa: ASYNC110
                         await asyncio.sleep(0.005)
-                    return {"per second": count / (time.perf_counter() - began)}
+                    return effort.of(count)
         finally:
             await connection.close()
-
-
-async def _owns_all(publisher: Relay) -> bool:
-    return len(publisher._leases.owned) == SHARDS
 
 
 class _Listening:
@@ -176,18 +133,18 @@ class _Listening:
         await self._database.run_sync(heard.create)
         await self._log.ensure_topics([CustomerRegistered.topic()])
 
-    async def apply(self, count: int) -> float:
+    async def apply(self, count: int) -> Mapping[str, float]:
         """Events per second of `count` that are in the log already, from the first batch applied to the last."""
         records = _records(count)
         for start in range(0, count, AT_ONCE):
             await self._log.append(records[start : start + AT_ONCE])
         self._expect(1)
-        async with _running(self.consumer):
+        async with running(self.consumer):
             await self._enough.wait()
-            before, began = self.count, self._last
+            before, effort = self.count, Effort()
             self._expect(count - before)
             await self._enough.wait()
-        return (count - before) / (self._last - began)
+            return effort.of(count - before)
 
     async def paced(self, count: int) -> list[float]:
         """Seconds from a commit until its event was applied and committed, for `count` commits one after the other."""
@@ -210,23 +167,7 @@ def _fact(customer_id: UUID) -> CustomerRegistered:
 def _records(count: int) -> list[Record]:
     """Events of KEYS customers in turn, numbered as the outbox would."""
     customers = [new_id() for _ in range(KEYS)]
-    records = []
-    for number in range(count):
-        fact = _fact(customers[number % KEYS])
-        envelope = Envelope(
-            id=new_id(),
-            source=f"/{fact.producer}",
-            type=fact.type_name(),
-            subject=str(fact.customer_id),
-            time=NOON,
-            dataschema=f"mainstay:schemas/{fact.schema_name()}",
-            aggseq=number // KEYS + 1,
-            aggepoch=1,
-            correlationid="bench",
-            data=fact.model_dump(mode="json"),
-        )
-        records.append(Record(fact.topic(), str(fact.customer_id), *envelope.binary()))
-    return records
+    return [record_of(_fact(customers[number % KEYS]), number // KEYS + 1) for number in range(count)]
 
 
 async def _fill_outbox(connection: asyncpg.Connection, count: int) -> None:
