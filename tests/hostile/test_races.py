@@ -13,6 +13,9 @@ import pytest
 
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.use_cases import restores
+from services.contracts.db.agreements import keep_acceptance, published
+from services.contracts.domain.agreement import AcceptedText, Language
+from services.contracts.domain.contract import Acceptance
 from shared.events.backup import RestoreCompleted
 from shared.events.contracts import (
     ContractAccepted,
@@ -33,6 +36,9 @@ from tests.hostile.planted import opened
 from tests.infrastructure.postgres import PostgresServer
 from tests.kit.test_parked_api import a_parked_event, a_parked_timer, verbs_on_the_trail
 from tests.support.service import ServiceUnderTest
+
+FIRST_TIMES = 20
+"""Of eight who insert the same row at once, few meet in the moment that counts."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -107,6 +113,29 @@ async def test_of_accepting_and_withdrawing_at_once_either_is_a_clean_story(cont
     assert kinds in ([ContractAccepted, ContractWithdrawn], [ContractWithdrawn])
     assert {problem["code"] for problem in lost} == {"IllegalMove"}
     assert {problem["facts"]["state"] for problem in lost} <= {"awaiting_payment", "withdrawn"}
+
+
+async def test_the_first_customers_to_accept_a_text_may_do_so_at_once(contracts: Contracts) -> None:
+    contract_id = UUID(await contracts.drafted())
+    database, known = contracts.service.runtime.database, published().versions[-1]
+
+    async def accept(version: str) -> None:
+        text = AcceptedText(version=version, language=Language.EN, sha256=known.sha256(Language.EN))
+        async with database.transaction() as tx:
+            acceptance = Acceptance(
+                id=new_id(),
+                contract_id=contract_id,
+                period_index=1,
+                text=text,
+                accepted_by="ada",
+                address="",
+                channel="portal",
+                accepted_at=tx.now,
+            )
+            await keep_acceptance(tx, acceptance, known)
+
+    for number in range(FIRST_TIMES):
+        await asyncio.gather(*(accept(f"2040-{number}") for _ in range(8)))
 
 
 async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: Contracts) -> None:

@@ -57,7 +57,8 @@ async def keep_acceptance(tx: Transaction, acceptance: Acceptance, agreement: Ag
             "text": agreement.texts[text.language],
             "first_accepted_at": acceptance.accepted_at,
         }
-        await tx.insert_once(accepted_texts, values, on=["agreement_version", "language"])
+        # Over every unique constraint: one left out would fail the second of two customers who accept at once.
+        await tx.insert_once(accepted_texts, values)
     if await _kept_sha256(tx, text) != text.sha256:
         raise PublishedTextChanged(text.version)
     await tx.insert(
