@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.infrastructure.missing import Missing
 from tests.performance import report
 from tests.performance.figures import Figure
-from tests.performance.rows import ROWS, Row, audit, bus, http, partners, timers  # noqa: F401
+from tests.performance.rows import ROWS, Row, audit, bus, company, http, partners, processes, timers  # noqa: F401
 from tests.performance.stage import Stage, open_stage
 
 

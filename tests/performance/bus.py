@@ -37,7 +37,8 @@ async def service_and_log(
             log_url = url if name == "kafka" else stage.database(f"{purpose}_{name}_log")
         log: EventLog
         if name == "kafka":
-            log = KafkaLog(KafkaSettings(bootstrap=stage.kafka.bootstrap, partitions=4, group_prefix=f"{purpose}."))
+            prefix, bootstrap = f"{purpose}.", stage.kafka.bootstrap
+            log = KafkaLog(KafkaSettings(bootstrap=bootstrap, partitions=4, group_prefix=prefix, send_seconds=20))
         else:
             database = Database(log_url, name="bench-log")
             stack.push_async_callback(database.close)

@@ -23,8 +23,8 @@ def request(method: str, path: str, *, token: str | None = None, body: bytes = b
     told = {"host": "bench", **{name.replace("_", "-"): value for name, value in headers.items()}}
     if token is not None:
         told["authorization"] = f"Bearer {token}"
-    if body:
-        told |= {"content-type": "application/json", "content-length": str(len(body))}
+    if body or method == "POST":
+        told = {"content-type": "application/json", **told, "content-length": str(len(body))}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
     return "\r\n".join(lines).encode() + body
 

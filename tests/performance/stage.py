@@ -27,7 +27,7 @@ from tests.infrastructure.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
-DURABLE = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
+DURABLE = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "track_commit_timestamp": "on"}
 """Unlike in the tests a commit waits for the disk, as in production; a million rows fit the cache."""
 
 

@@ -69,12 +69,15 @@ class Installation:
 
 
 @contextmanager
-def embedded(*, data_dir: Path | None = None) -> Iterator[Installation]:
-    """Everything in one process on SQLite and the SQL event log; its data in `data_dir` if that is given."""
+def embedded(*, data_dir: Path | None = None, **settings: str) -> Iterator[Installation]:
+    """Everything in one process on SQLite and the SQL event log; its data in `data_dir` if that is given.
+
+    `settings` are further variables of the environment.
+    """
     port = free_port()
     with folder_of_this_run("embedded") as folder:
         data = data_dir or folder / "data"
-        environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())}
+        environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())} | settings
         process = _process("embedded", folder, environment | {"MAINSTAY_DATA_DIR": str(data)}, "run")
         databases = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES} | {"log": f"sqlite:///{data}/events.db"}
         with _started(Installation(f"http://localhost:{port}", data, {"embedded": process}, databases)) as running:
@@ -83,7 +86,12 @@ def embedded(*, data_dir: Path | None = None) -> Iterator[Installation]:
 
 @contextmanager
 def split(
-    postgres: PostgresServer, *, kafka: KafkaServer | KafkaPair | None, replicas: int, name: str
+    postgres: PostgresServer,
+    *,
+    kafka: KafkaServer | KafkaPair | None,
+    replicas: int,
+    name: str,
+    **settings: str,
 ) -> Iterator[Installation]:
     """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka."""
     ports = {service: free_port() for service in SERVICES}
@@ -96,6 +104,7 @@ def split(
             "MAINSTAY_NOTIFY_SMTP_PORT": str(smtp_port),
             "MAINSTAY_POOL_SIZE": "5",
         }
+        environment |= settings
         databases = {service: postgres.url_for(f"{name}_{service}") for service in SERVICES}
         for service in SERVICES:
             postgres.create_database(f"{name}_{service}")
