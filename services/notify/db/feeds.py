@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,23 +12,32 @@ import sqlalchemy as sa
 from services.notify.db.tables import partner_events, partner_streams
 from services.notify.domain.feed import PartnerEvent, Stream
 from services.notify.domain.partner import NoSuchPartner
+from shared.kit.bus import sets
 from shared.kit.db import Reader, Transaction
 
 
-async def next_seq(tx: Transaction, partner_id: UUID) -> int:
-    """The partner's next number. The row stays locked until `tx` ends, so numbers become visible in order."""
-    seq: int = await tx.scalar(
+async def next_seqs(tx: Transaction, partner_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Each partner's next number. The rows stay locked until `tx` ends, so numbers become visible in order.
+
+    They are locked in the order of their ids, so that two transactions for many partners do not wait for each other.
+    """
+    columns = partner_streams.c
+    theirs = sets.among(tx, columns.partner_id, partner_ids)
+    locked = sa.select(columns.partner_id).where(theirs).order_by(columns.partner_id).with_for_update()
+    rows = await tx.rows(
         sa.update(partner_streams)
-        .where(partner_streams.c.partner_id == partner_id)
-        .values(last_seq=partner_streams.c.last_seq + 1)
-        .returning(partner_streams.c.last_seq)
+        .where(columns.partner_id.in_(locked))
+        .values(last_seq=columns.last_seq + 1)
+        .returning(columns.partner_id, columns.last_seq)
     )
-    return seq
+    return {row.partner_id: row.last_seq for row in rows}
 
 
-async def add(tx: Transaction, partner_id: UUID, seq: int, event_id: UUID, event: dict[str, Any]) -> None:
-    values = {"partner_id": partner_id, "seq": seq, "event_id": event_id, "event": event, "created_at": tx.now}
-    await tx.insert(partner_events, values)
+async def add(tx: Transaction, event_id: UUID, events: Iterable[tuple[UUID, int, dict[str, Any]]]) -> None:
+    """One event as each partner reads it: the partner, its number there, and the CloudEvent."""
+    fixed = {"event_id": event_id, "created_at": tx.now}
+    rows = [{"partner_id": partner_id, "seq": seq, "event": event, **fixed} for partner_id, seq, event in events]
+    await sets.put(tx, partner_events, rows)
 
 
 async def stream_of(reader: Reader, partner_id: UUID) -> Stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -94,7 +93,7 @@ async def page_of_links(
     return [_link(row) for row in await reader.rows(query)]
 
 
-async def linked_to(tx: Transaction, customer_id: UUID) -> Iterable[UUID]:
+async def linked_to(tx: Transaction, customer_id: UUID) -> list[UUID]:
     """Partners linked to the customer, sorted; until the end of `tx` nobody ends these links."""
     rows = await tx.rows(
         sa.select(partner_links.c.partner_id)

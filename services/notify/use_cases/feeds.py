@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from services.notify.db import feeds, partners
@@ -24,21 +25,29 @@ async def fan_out(tx: Transaction, fact: Fact, envelope: Envelope) -> None:
     data = fact.redacted()
     if data is None:
         return
-    for partner_id in await partners.linked_to(tx, fact.customer_id):
-        if isinstance(fact, PartnerLinkFact) and fact.partner_id != partner_id:
-            continue  # whom else a customer works with is none of a partner's business
-        seq = await feeds.next_seq(tx, partner_id)
-        event = redacted_event(
-            id=envelope.id,
-            source=envelope.source,
-            type=envelope.type,
-            subject=envelope.subject,
-            time=envelope.time,
-            seq=seq,
-            data=data,
-        )
-        await feeds.add(tx, partner_id, seq, envelope.id, event)
+    linked = await partners.linked_to(tx, fact.customer_id)
+    if isinstance(fact, PartnerLinkFact):
+        # Whom else a customer works with is none of a partner's business.
+        linked = [partner_id for partner_id in linked if partner_id == fact.partner_id]
+    if not linked:
+        return
+    numbers = await feeds.next_seqs(tx, linked)
+    events = [(partner_id, numbers[partner_id], _event(envelope, numbers[partner_id], data)) for partner_id in linked]
+    await feeds.add(tx, envelope.id, events)
+    for partner_id, _seq, event in events:
         tx.publish(Raw(partner_topic(partner_id), str(partner_id), event))
+
+
+def _event(envelope: Envelope, seq: int, data: dict[str, Any]) -> dict[str, Any]:
+    return redacted_event(
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        subject=envelope.subject,
+        time=envelope.time,
+        seq=seq,
+        data=data,
+    )
 
 
 async def purge_feed(tx: Transaction, partner_id: UUID) -> None:
