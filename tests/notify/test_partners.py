@@ -217,6 +217,17 @@ async def test_events_numbered_by_handlers_at_once_have_no_gap_and_no_double(not
     assert await on_topic(notify, partner_id) == items
 
 
+async def test_telling_many_partners_takes_as_many_statements_as_telling_one(notify: ServiceUnderTest) -> None:
+    story, database, taken = Story(), notify.runtime.database, []
+    for more in (1, 4):
+        for _ in range(more):
+            await link(notify, await a_partner(notify), story.customer_id)
+        before = database.statements
+        await notify.tell(story.registered_customer())
+        taken.append(database.statements - before)
+    assert taken[0] == taken[1]
+
+
 async def _read_until(notify: ServiceUnderTest, partner_id: UUID, *, count: int) -> list[dict[str, Any]]:
     """What a partner sees that follows its cursor while events are being added."""
     items: list[dict[str, Any]] = []

@@ -46,10 +46,10 @@ async def _run(row: Row, stage: Stage, console: Console) -> list[Figure] | str:
             figures.append(figure)
             console.print(report.line(row.key, figure), soft_wrap=True)
     except Missing as missing:
-        console.print(f"{row.key}: cannot run: {missing}")
+        console.print(f"{row.key}: cannot run: {missing}", markup=False)
         return str(missing)
     except Exception as error:
-        console.print(traceback.format_exc(limit=-4), style="red")
+        console.print(traceback.format_exc(limit=-4), style="red", markup=False)
         return f"{type(error).__name__}: {error}"
     return figures
 

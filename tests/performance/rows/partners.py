@@ -44,9 +44,9 @@ async def partners(stage: Stage) -> AsyncIterator[Figure]:
             topics = [partner_topic(UUID(f"d0000000-0000-4000-8000-{n:012x}")) for n in range(1, PARTNERS + 1)]
             await log.ensure_topics([ServerRegistered.topic()])
             await log.ensure_topics(topics, partitions=1)
-            for start in range(0, PARTNERS, 100):
+            for start in range(0, PARTNERS, 20):
                 # A broker makes the files of a partition when the first record comes, which takes it milliseconds.
-                await log.append([Record(topic, topic, [], b"{}") for topic in topics[start : start + 100]])
+                await log.append([Record(topic, topic, [], b"{}") for topic in topics[start : start + 20]])
             publisher = Relay(runtime.database, log, name="notify", doorbell=runtime.doorbell)
             connection = await asyncpg.connect(url)
             feeds, everywhere = [], []
