@@ -48,7 +48,7 @@ def disk(request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
 
 @pytest.mark.parametrize("disk", [48], indirect=True)
 async def test_customers_meet_a_clear_no_while_the_disk_is_full_and_are_served_when_it_is_not(disk: SmallDisk) -> None:
-    with installation.embedded(data_dir=disk.path / "data") as company:
+    with installation.embedded(MAINSTAY_DATA_DIR=str(disk.path / "data")) as company:
         async with Workload(company.url, seed=1, customers=2) as workload:
             refused: list[httpx.Response] = []
 

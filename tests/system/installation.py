@@ -69,16 +69,13 @@ class Installation:
 
 
 @contextmanager
-def embedded(*, data_dir: Path | None = None, **settings: str) -> Iterator[Installation]:
-    """Everything in one process on SQLite and the SQL event log; its data in `data_dir` if that is given.
-
-    `settings` are further variables of the environment.
-    """
+def embedded(**settings: str) -> Iterator[Installation]:
+    """Everything in one process on SQLite and the SQL event log; `settings` are variables of the environment."""
     port = free_port()
     with folder_of_this_run("embedded") as folder:
-        data = data_dir or folder / "data"
         environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())} | settings
-        process = _process("embedded", folder, environment | {"MAINSTAY_DATA_DIR": str(data)}, "run")
+        data = Path(environment["MAINSTAY_DATA_DIR"])
+        process = _process("embedded", folder, environment, "run")
         databases = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES} | {"log": f"sqlite:///{data}/events.db"}
         with _started(Installation(f"http://localhost:{port}", data, {"embedded": process}, databases)) as running:
             yield running
