@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,7 @@ from shared.kit.telemetry import SecurityHeaders
 
 FINISH_REQUESTS_SECONDS = 3
 KEEP_ALIVE_SECONDS = 30
+YOUNG_BEFORE_COLLECTION = 10_000
 
 
 class PortTaken(Exception):
@@ -72,6 +74,7 @@ class HouseServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if not self.should_exit:
+            settle()
             self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -122,6 +125,16 @@ def run(main: Coroutine[Any, Any, int]) -> NoReturn:
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
+
+
+def settle() -> None:
+    """What the start made stays to the end, so the collector need not look at it again, nor so often at the young.
+
+    It took a seventh of the CPU under load before.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_BEFORE_COLLECTION, 20, 20)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -13,7 +13,7 @@ from prometheus_client import start_http_server
 from deploy import environment, services
 from deploy.environment import PREFIX, explained
 from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log
-from deploy.serving import PortTaken, bound_socket, port_of, serve, stop_on_signals
+from deploy.serving import PortTaken, bound_socket, port_of, serve, settle, stop_on_signals
 from deploy.site.app import site
 from deploy.site.settings import SiteSettings
 from shared.kit.bus.log import EventLog
@@ -63,6 +63,7 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
         runtime = await stack.enter_async_context(_opened(service, common, log))
         stop = asyncio.Event()
         stop_on_signals(stop)
+        settle()
         print(f"A {service} worker is ready.", flush=True)
         forgetting = asyncio.create_task(forget_old_records(log, stop))
         try:
