@@ -49,7 +49,8 @@ def _read_version(folder: Path) -> Agreement:
 async def keep_acceptance(tx: Transaction, acceptance: Acceptance, agreement: Agreement) -> None:
     """Store the customer's word beside the very text; raises PublishedTextChanged."""
     text = acceptance.text
-    if await _kept_sha256(tx, text) is None:
+    kept = await _kept_sha256(tx, text)
+    if kept is None:
         values = {
             "agreement_version": text.version,
             "language": text.language,
@@ -59,7 +60,8 @@ async def keep_acceptance(tx: Transaction, acceptance: Acceptance, agreement: Ag
         }
         # Over every unique constraint: one left out would fail the second of two customers who accept at once.
         await tx.insert_once(accepted_texts, values)
-    if await _kept_sha256(tx, text) != text.sha256:
+        kept = await _kept_sha256(tx, text)
+    if kept != text.sha256:
         raise PublishedTextChanged(text.version)
     await tx.insert(
         acceptances,

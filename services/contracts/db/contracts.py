@@ -16,6 +16,7 @@ from services.contracts.domain.server import ServerInAnotherContract
 from shared.kernel.errors import StaleWrite
 from shared.kernel.money import Money
 from shared.kernel.period import Period, Window
+from shared.kit.bus import sets
 from shared.kit.db import Reader, Transaction
 
 SHOWN_PERIODS = 24
@@ -83,7 +84,7 @@ async def servers_free(reader: Reader, contract: Contract) -> bool:
     taken = await reader.row(
         sa.select(contract_servers.c.contract_id)
         .where(
-            contract_servers.c.server_id.in_(contract.server_ids),
+            sets.among(reader, contract_servers.c.server_id, contract.server_ids),
             contract_servers.c.contract_id != contract.id,
             sa.text("live"),
         )
@@ -136,10 +137,11 @@ async def _load(reader: Reader, query: sa.Select[Any]) -> list[Contract]:
     if not rows:
         return []
     found = {row.id: _contract(row) for row in rows}
-    own = sa.and_(contracts.c.id.in_(list(found)), contracts.c.id == periods.c.contract_id)
+    these = sets.among(reader, contracts.c.id, found)
+    own = sa.and_(these, contracts.c.id == periods.c.contract_id)
     for row in await reader.rows(sa.select(periods).where(own, periods.c.period_index >= contracts.c.current_index)):
         found[row.contract_id].periods[row.period_index] = _period(row)
-    own = sa.and_(contracts.c.id.in_(list(found)), contracts.c.id == payments.c.contract_id)
+    own = sa.and_(these, contracts.c.id == payments.c.contract_id)
     for row in await reader.rows(sa.select(payments).where(own, payments.c.period_index >= contracts.c.current_index)):
         found[row.contract_id].payments[row.id] = payment_of(row)
     await _add_servers(reader, found)
@@ -150,7 +152,7 @@ async def _add_servers(reader: Reader, found: dict[UUID, Contract]) -> None:
     columns = contract_servers.c
     rows = await reader.rows(
         sa.select(columns.contract_id, columns.server_id)
-        .where(columns.contract_id.in_(list(found)))
+        .where(sets.among(reader, columns.contract_id, found))
         .order_by(columns.contract_id, columns.position)
     )
     for row in rows:

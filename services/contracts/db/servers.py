@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from services.contracts.db.tables import servers
 from services.contracts.domain.server import Server
+from shared.kit.bus import sets
 from shared.kit.db import Reader, Transaction
 
 
@@ -19,7 +20,9 @@ async def insert(tx: Transaction, server: Server) -> None:
 async def known_of(reader: Reader, customer_id: UUID, server_ids: Collection[UUID]) -> set[UUID]:
     """Which of `server_ids` belong to the customer."""
     rows = await reader.rows(
-        sa.select(servers.c.id).where(servers.c.customer_id == customer_id, servers.c.id.in_(server_ids))
+        sa.select(servers.c.id).where(
+            servers.c.customer_id == customer_id, sets.among(reader, servers.c.id, server_ids)
+        )
     )
     return {row.id for row in rows}
 
