@@ -90,8 +90,9 @@ async def test_a_withdrawn_key_opens_nothing_two_minutes_later(
     issuer: Issuer, keys: DiscoveredKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticator = Authenticator(keys, issuer=issuer.url, audience="mainstay", algorithms=["Ed25519"])
-    token, now = issuer.token(), time.time()
+    token = issuer.token()
     assert (await authenticator.caller_of(token)).subject == "ann"
+    now = time.time()
     issuer.listed = [OKPKey.generate_key("Ed25519", auto_kid=True).as_dict(private=False)]
     assert auth.REFETCH_KEYS_AFTER_SECONDS + auth.REMEMBER_SECONDS == 120
     grown_older(keys, auth.REFETCH_KEYS_AFTER_SECONDS)
