@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -16,6 +18,8 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 MOST_LINKED = 10
 LONGEST_MESSAGE = 2_000
 OUR_OWN = ("shared.", "services.", "deploy.")
+DATA_STATES = "22"
+"""PostgreSQL quotes a value that does not fit its type."""
 # Others, ValueError, KeyError and pydantic's first, repeat what they were given: a name, an address, a password.
 TELLING_NO_VALUE = (
     ArithmeticError,
@@ -26,7 +30,9 @@ TELLING_NO_VALUE = (
     MemoryError,
     NameError,
     RuntimeError,
-    SQLAlchemyError,  # made with `hide_parameters`
+    asyncpg.PostgresError,
+    sqlite3.Error,
+    SQLAlchemyError,
     TimeoutError,
     TypeError,
 )
@@ -70,6 +76,9 @@ def _linked(error: BaseException) -> Iterator[tuple[str, BaseException]]:
 def _told(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the file's name, which may be a customer's
+    state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if state.startswith(DATA_STATES):
+        return f"{state} (its message may repeat values)"
     if type(error).__module__.startswith(OUR_OWN) or isinstance(error, TELLING_NO_VALUE):
         return str(error).split("\nDETAIL:")[0][:LONGEST_MESSAGE]
     return "(its message may repeat values)"

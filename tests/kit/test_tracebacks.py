@@ -10,11 +10,13 @@ from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
+import asyncpg
 import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi.exceptions import ResponseValidationError
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 
 from shared.kit import tracebacks
 
@@ -41,6 +43,11 @@ def _statement() -> None:
         connection.execute(sa.text("SELECT * FROM nowhere WHERE email = :email"), {"email": SECRET})
 
 
+def _value() -> None:
+    quoting = asyncpg.InvalidTextRepresentationError(f'invalid input syntax for type uuid: "{SECRET}"')
+    raise DBAPIError(None, None, quoting) from quoting
+
+
 def _response() -> None:
     raise ResponseValidationError([{"type": "missing", "loc": ("name",), "msg": "required", "input": SECRET}])
 
@@ -59,6 +66,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "a cause": _chained,
     "a group": _in_a_group,
     "a statement": _statement,
+    "a value": _value,
     "an answer": _response,
     "a recipient": _recipient,
 }
