@@ -36,14 +36,15 @@ TOLD_ELSEWHERE = (bus_tables.outbox, audit_rows, decisions, timers)
 def logged() -> Iterator[io.StringIO]:
     """What a process would write to its log meanwhile: everything of its own, and warnings of libraries."""
     before, lines = structlog.get_config(), io.StringIO()
-    telemetry.configure_logging(CommonSettings(log_level="debug"))
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(lines), cache_logger_on_first_use=False)
+    telemetry.configure_logging(CommonSettings(log_level="debug"), lines)
+    structlog.configure(cache_logger_on_first_use=False)
     handler = logging.StreamHandler(lines)
     handler.setFormatter(tracebacks.Formatter())
     logging.getLogger().addHandler(handler)
     yield lines
     logging.getLogger().removeHandler(handler)
     structlog.configure(**before)
+    telemetry._write_request = None
 
 
 @pytest.mark.parametrize("service", SERVICES)
