@@ -117,7 +117,7 @@ def _only_known(request: Request, known: set[str]) -> None:
 async def _read(
     runtime: Runtime, request: Request, _caller: Caller, original: Handler, _keyed: bool, _largest: int
 ) -> Response:
-    async with _in_time(), runtime.database.reading() as reader:
+    async with in_time(), runtime.database.reading() as reader:
         request.state.tx = reader
         return await original(request)
 
@@ -129,7 +129,7 @@ async def _alone(
 
 
 @asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
+async def in_time() -> AsyncIterator[None]:
     """Raises TookTooLong when the block does not end within REQUEST_SECONDS."""
     try:
         async with asyncio.timeout(REQUEST_SECONDS) as deadline:
@@ -176,7 +176,7 @@ async def _write(
     held: BodiesHeld = request.app.state.bodies_held
     body = await _body_within(request, largest, held, runtime.common.body_seconds)
     try:
-        async with _in_time():
+        async with in_time():
             return await _command(runtime, request, caller, original, keyed, body)
     finally:
         held.bytes -= len(body)

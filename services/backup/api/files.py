@@ -16,7 +16,7 @@ from services.backup.use_cases import files as stories
 from shared.kernel.errors import TooLarge, WrongMediaType
 from shared.kit.auth import STAFF, Role
 from shared.kit.fields import PlainText, View
-from shared.kit.routing import CallerIn, HouseRouter, RuntimeIn, Tx
+from shared.kit.routing import CallerIn, HouseRouter, RuntimeIn, Tx, in_time
 
 LARGEST_FILE = 64 * 1024 * 1024
 CONTENT_TYPE = "application/octet-stream"
@@ -74,7 +74,7 @@ async def list_files(
     after: Annotated[Annotated[str, PlainText] | None, Query(max_length=LONGEST_PATH_BYTES)] = None,
 ) -> FilesView:
     """What the server's next backup is going to hold."""
-    async with runtime.database.reading() as reader:
+    async with in_time(), runtime.database.reading() as reader:
         server = await servers.get(reader, server_id, only_customer=caller.only_customer)
     found = await runtime.gateways.files.listed(server.id, after=after, limit=limit + 1)
     shown = [ListedFileView.model_validate(each) for each in found[:limit]]

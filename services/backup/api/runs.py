@@ -13,7 +13,7 @@ from services.backup.gateways.restic import MOST_LISTED, Repository, ResticFaile
 from shared.kernel.errors import Unavailable
 from shared.kit.auth import STAFF, Role
 from shared.kit.fields import View
-from shared.kit.routing import CallerIn, HouseRouter, Read, RuntimeIn
+from shared.kit.routing import CallerIn, HouseRouter, Read, RuntimeIn, in_time
 
 READERS = STAFF | {Role.CUSTOMER}
 LISTINGS_AT_ONCE = 2
@@ -72,7 +72,7 @@ async def read_run(run_id: UUID, reader: Read, caller: CallerIn) -> RunView:
 async def list_snapshot_files(run_id: UUID, caller: CallerIn, runtime: RuntimeIn) -> SnapshotFilesView:
     """What can be restored from this run."""
     global _listings
-    async with runtime.database.reading() as reader:
+    async with in_time(), runtime.database.reading() as reader:
         run = await runs.get(reader, run_id, only_customer=caller.only_customer)
         (await protections.get(reader, run.protection_id, only_customer=None)).require_data()
     if run.snapshot_id is None:

@@ -18,7 +18,7 @@ from shared.kit.auth import Role
 from shared.kit.db import Database
 from shared.kit.fields import View
 from shared.kit.paging import LARGEST_PAGE, PAGE_SIZE
-from shared.kit.routing import CallerIn, HouseRouter, RuntimeIn
+from shared.kit.routing import CallerIn, HouseRouter, RuntimeIn, in_time
 
 router = HouseRouter("/v1/events", tag="partners")
 
@@ -73,7 +73,7 @@ async def _look(
     database: Database, partner_id: UUID, cursor: str | None, limit: int
 ) -> tuple[Stream, int, list[PartnerEvent]]:
     """One short look; no connection is held while waiting for the next."""
-    async with database.reading() as reader:
+    async with in_time(), database.reading() as reader:
         stream = await feeds.stream_of(reader, partner_id)
         after = stream.after(cursor)
         events = await feeds.events_after(reader, partner_id, after, limit=limit)
