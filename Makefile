@@ -25,7 +25,7 @@ soak: development ## Simulate two thousand customers for ten years; ARGS='--seed
 	@exec $(PYTHON) -m tests.simulation --customers 2000 --years 10 $(ARGS)
 
 bench: development ## Measure how fast it is, each path beside its floor; ARGS='--quick', or names of rows
-	@exec $(PYTHON) -m tests.performance --out docs/performance $(ARGS)
+	@exec $(PYTHON) -m tests.performance $(ARGS)
 
 check: development ## Check style, types, the direction of imports, and the dependencies for known vulnerabilities
 	.venv/bin/ruff check

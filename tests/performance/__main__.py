@@ -1,4 +1,4 @@
-"""`python -m tests.performance [ROW …]`: run the rows, print each as it finishes, write the report."""
+"""Run the rows, print each as it finishes, write the report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 import structlog
@@ -16,22 +17,28 @@ from rich.console import Console
 from tests.infrastructure.missing import Missing
 from tests.performance import report
 from tests.performance.figures import Figure
+from tests.performance.profiling import profiled_here, show
 from tests.performance.rows import ROWS, Row, audit, bus, company, http, partners, processes, timers  # noqa: F401
 from tests.performance.stage import Stage, open_stage
 
+DOCS = Path("docs/performance")
 
-async def main(keys: list[str], *, quick: bool, out: Path | None) -> None:
+
+async def main(keys: list[str], *, quick: bool, profiled: bool, out: Path | None) -> None:
     console = Console(highlight=False)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    stage = open_stage(quick=quick)
     told: dict[str, list[Figure] | str] = {}
     began = time.monotonic()
-    try:
-        for key in keys:
-            told[key] = await _run(ROWS[key], stage, console)
-    finally:
-        await asyncio.to_thread(stage.close)
+    with open_stage(quick=quick, profiled=profiled) as stage:
+        try:
+            with profiled_here() if profiled else nullcontext() as here:
+                for key in keys:
+                    told[key] = await _run(ROWS[key], stage, console)
+        finally:
+            await asyncio.to_thread(stage.close)
+        if here is not None:
+            show(stage.folder, here)
     console.print(f"{len(keys)} rows in {time.monotonic() - began:.0f} s")
     if out is not None:
         report.write(out, told, quick=quick)
@@ -56,15 +63,21 @@ async def _run(row: Row, stage: Stage, console: Console) -> list[Figure] | str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.performance", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="keys of rows; all by default")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")
-    parser.add_argument("--out", type=Path, help="folder for the report")
+    parser.add_argument("--out", type=Path, help=f"folder for the report; {DOCS} when all rows run in full")
+    parser.add_argument("--profile", metavar="ROW", help="run this row alone and show where its time goes")
     arguments = parser.parse_args()
+    if arguments.profile:
+        arguments.rows = [arguments.profile]
     if unknown := set(arguments.rows) - ROWS.keys():
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if not (arguments.rows or arguments.quick):
+        arguments.out = arguments.out or DOCS
     return arguments
 
 
 if __name__ == "__main__":
     asked = _arguments()
-    uvloop.run(main(asked.rows or list(ROWS), quick=asked.quick, out=asked.out))
+    rows = asked.rows or list(ROWS)
+    uvloop.run(main(rows, quick=asked.quick, profiled=asked.profile is not None, out=asked.out))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import cProfile
 import sys
 
 from fastapi import FastAPI
@@ -62,7 +64,16 @@ async def write_pair(body: NewPair, tx: Tx) -> Pair:
 def _with_more_routes(runtime: Runtime) -> FastAPI:
     app = app_of(runtime)
     app.include_router(router)
+    for file in sys.argv[2:]:
+        _profile(file)
     return app
+
+
+def _profile(file: str) -> None:
+    """From now on, so that what start-up costs is left out, until the process ends."""
+    profile = cProfile.Profile()
+    atexit.register(profile.dump_stats, file)
+    profile.enable()
 
 
 if __name__ == "__main__":

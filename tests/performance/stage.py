@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.infrastructure.kafka_server import KafkaServer, running_kafka
 from tests.infrastructure.postgres import PostgresServer, running_postgres
 from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
 from tests.infrastructure.waiting import wait_until
+from tests.performance.profiling import FILE as PROFILE
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
@@ -45,14 +46,16 @@ class Listening:
 
 @dataclass(eq=False)
 class Stage:
-    """`quick` makes everything shorter, and the figures rougher."""
+    """`quick` makes everything shorter and the figures rougher; `profiled` runs our servers under cProfile."""
 
     quick: bool
+    profiled: bool
     folder: Path
-    _stack: ExitStack = field(default_factory=ExitStack)
+    _stack: ExitStack
     _databases: set[str] = field(default_factory=set)
 
     def close(self) -> None:
+        """Stop every server; what they wrote is there until the stage itself is gone."""
         self._stack.close()
 
     @property
@@ -111,7 +114,8 @@ class Stage:
         assert self.front
         port = free_port()
         environment = self._environment | {"MAINSTAY_CONTRACTS_DATABASE_URL": database_url}
-        return self.serve(name, ["tests.performance.ours", str(port)], environment, port=port)
+        module = ["tests.performance.ours", str(port), *([PROFILE] if self.profiled else [])]
+        return self.serve(name, module, environment, port=port)
 
     @cached_property
     def contracts_url(self) -> str:
@@ -166,9 +170,10 @@ class Stage:
         }
 
 
-def open_stage(*, quick: bool) -> Stage:
-    stack = ExitStack()
-    return Stage(quick, stack.enter_context(folder_of_this_run("bench")), stack)
+@contextmanager
+def open_stage(*, quick: bool, profiled: bool) -> Iterator[Stage]:
+    with folder_of_this_run("bench") as folder, ExitStack() as stack:
+        yield Stage(quick, profiled, folder, stack)
 
 
 async def execute(url: str, *statements: str) -> None:
