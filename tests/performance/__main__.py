@@ -18,6 +18,7 @@ from tests.infrastructure.missing import Missing
 from tests.performance import report
 from tests.performance.figures import Figure
 from tests.performance.profiling import profiled_here, show
+from tests.performance.report import Told
 from tests.performance.rows import ROWS, Row, audit, bus, company, http, partners, processes, timers  # noqa: F401
 from tests.performance.stage import Stage, open_stage
 
@@ -28,7 +29,7 @@ async def main(keys: list[str], *, quick: bool, profiled: bool, out: Path | None
     console = Console(highlight=False)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    told: dict[str, list[Figure] | str] = {}
+    told: dict[str, Told] = {}
     began = time.monotonic()
     with open_stage(quick=quick, profiled=profiled) as stage:
         try:
@@ -45,8 +46,8 @@ async def main(keys: list[str], *, quick: bool, profiled: bool, out: Path | None
         console.print(f"written to {out}")
 
 
-async def _run(row: Row, stage: Stage, console: Console) -> list[Figure] | str:
-    """The row's figures, or why it could not run."""
+async def _run(row: Row, stage: Stage, console: Console) -> Told:
+    """Print each figure as soon as it is known."""
     figures: list[Figure] = []
     try:
         async for figure in row.run(stage):
@@ -54,11 +55,11 @@ async def _run(row: Row, stage: Stage, console: Console) -> list[Figure] | str:
             console.print(report.line(row.key, figure), soft_wrap=True)
     except Missing as missing:
         console.print(f"{row.key}: cannot run: {missing}", markup=False)
-        return str(missing)
+        return Told(figures, failed=str(missing))
     except Exception as error:
         console.print(traceback.format_exc(limit=-4), style="red", markup=False)
-        return f"{type(error).__name__}: {error}"
-    return figures
+        return Told(figures, failed=f"{type(error).__name__}: {error}"[:300])
+    return Told(figures)
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,35 +41,36 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def write(folder: Path, told: Mapping[str, Sequence[Figure] | str], *, quick: bool) -> None:
+@dataclass(frozen=True)
+class Told:
+    """What came of a row: its figures, or why it could not run; and how busy the machine was by then."""
+
+    figures: Sequence[Figure]
+    failed: str | None = None
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+
+
+def write(folder: Path, told: Mapping[str, Told], *, quick: bool) -> None:
     """results.json, README.md and results.svg; rows that were not run keep what was written of them before."""
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     rows = json.loads(results.read_text())["rows"] if results.exists() else {}
-    about = {
-        "commit": commit(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "load": os.getloadavg()[0],
-    }
-    for key, figures in told.items():
-        failed = isinstance(figures, str)
-        rows[key] = {**about, "figures": [] if failed else [_as_json(figure) for figure in figures if figure]}
-        rows[key]["failed"] = figures if failed else None
-    rows = {key: rows[key] for key in ROWS if key in rows}
-    found = {"machine": machine(), "rows": rows}
+    about = {"commit": commit(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick}
+    for key, came in told.items():
+        figures = [_as_json(figure) for figure in came.figures]
+        rows[key] = {**about, "load": came.load, "failed": came.failed, "figures": figures}
+    found = {"machine": machine(), "rows": {key: rows[key] for key in ROWS if key in rows}}
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), trim_blocks=True, lstrip_blocks=True
     )
     templates.filters |= {"shown": shown}
-    says = {key: ROWS[key].says for key in rows}
+    says = {key: ROWS[key].says for key in rows if key in ROWS}
     (folder / "README.md").write_text(templates.get_template("README.md.jinja").render(**found, says=says) + "\n")
     (folder / "results.svg").write_text(templates.get_template("results.svg.jinja").render(**_picture(found)) + "\n")
 
 
-def _as_json(figure: Figure | str) -> dict[str, Any]:
-    assert isinstance(figure, Figure)
+def _as_json(figure: Figure) -> dict[str, Any]:
     return {**asdict(figure), "aims": _aim(figure.aim), "reached": figure.reached}
 
 
