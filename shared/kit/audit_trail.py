@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import Counter
 
 from shared.kernel.errors import Unavailable
+from shared.kit.bus import sets
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
 from shared.kit.key_files import content_of
 from shared.kit.signed_heads import Head, SignedHeads
@@ -48,8 +49,7 @@ class AuditEntry:
     event: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class SealedRow:
+class SealedRow(NamedTuple):
     seq: int
     at: datetime
     event: dict[str, Any]
@@ -90,9 +90,7 @@ ORDER BY place
 
 def row_hash(before: str, chain: UUID, seq: int, at: datetime, event: dict[str, Any]) -> str:
     """SHA-256 (hex) that seals a row behind the hash `before`."""
-    content = json.dumps(
-        [before, str(chain), seq, at.isoformat(), event], sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    content = f'["{before}","{chain}",{seq},"{at.isoformat()}",{_canonical(event)}]'
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -108,14 +106,8 @@ def first_break(chain: UUID, rows: Iterable[SealedRow]) -> int | None:
 
 async def sealed_rows(reader: Reader, chain: UUID, *, after: int = 0, limit: int = 1000) -> list[SealedRow]:
     """Sealed rows of one chain in order, from seq `after` + 1."""
-    columns = audit_rows.c
-    found = await reader.rows(
-        sa.select(columns.seq, columns.at, columns.event, columns.hash)
-        .where(columns.chain == chain, columns.seq > after)
-        .order_by(columns.seq)
-        .limit(limit)
-    )
-    return [SealedRow(**row._mapping) for row in found]
+    found: Sequence[Any] = await reader.rows(_SEALED, {"of_chain": chain, "after": after, "at_most": limit})
+    return [SealedRow(seq, _instant(at), _read_json(event), digest) for seq, at, event, digest in found]
 
 
 class Sealer:
@@ -179,38 +171,35 @@ class Sealer:
         self._may_lack_heads = False
 
     async def _seal_in(self, tx: Transaction) -> tuple[list[Head], int]:
-        columns = audit_rows.c
-        rows = await tx.rows(
-            sa.select(columns.id, columns.chain, columns.event, columns.at)
-            .where(sa.text("seq IS NULL"))
-            .order_by(columns.id)
-            .limit(SEAL_BATCH)
-        )
+        rows: Sequence[Any] = await tx.rows(_UNSEALED, {"at_most": SEAL_BATCH})
         chains = {row.chain for row in rows}
         known = await tx.rows(
-            sa.select(audit_heads.c.chain, audit_heads.c.seq, audit_heads.c.hash).where(audit_heads.c.chain.in_(chains))
+            sa.select(audit_heads.c.chain, audit_heads.c.seq, audit_heads.c.hash).where(
+                sets.among(tx, audit_heads.c.chain, chains)
+            )
         )
         heads: dict[UUID, tuple[int, str]] = dict.fromkeys(chains, (0, GENESIS))
         heads.update({row.chain: (row.seq, row.hash) for row in known})
-        updates: list[dict[str, Any]] = []
-        for row in rows:
-            seq, before = heads[row.chain]
-            digest = row_hash(before, row.chain, seq + 1, row.at, row.event)
-            heads[row.chain] = (seq + 1, digest)
-            updates.append({"row_id": row.id, "new_seq": seq + 1, "new_hash": digest})
-        if not updates:
-            return [], 0
-        await tx.execute(
-            sa.update(audit_rows)
-            .where(columns.id == sa.bindparam("row_id"))
-            .values(seq=sa.bindparam("new_seq"), hash=sa.bindparam("new_hash")),
-            updates,
-        )
-        for chain in sorted(chains):
-            seq, digest = heads[chain]
-            values = {"chain": chain, "seq": seq, "hash": digest, "sealed_at": tx.now}
-            await tx.upsert(audit_heads, values, on=["chain"], update=["seq", "hash", "sealed_at"])
-        return [Head(chain, *heads[chain]) for chain in sorted(chains)], len(updates)
+        links: list[tuple[int, int, str]] = []
+        for row_id, chain, event, at in rows:
+            seq, before = heads[chain]
+            digest = row_hash(before, chain, seq + 1, _instant(at), _read_json(event))
+            heads[chain] = (seq + 1, digest)
+            links.append((row_id, seq + 1, digest))
+        await self._link(tx, links)
+        sealed = [Head(chain, *heads[chain]) for chain in sorted(chains)]
+        values = [{**head._asdict(), "sealed_at": tx.now} for head in sealed]
+        await sets.put(tx, audit_heads, values, on=("chain",), update=("seq", "hash", "sealed_at"))
+        return sealed, len(rows)
+
+    async def _link(self, tx: Transaction, links: list[tuple[int, int, str]]) -> None:
+        if not links:
+            return
+        if tx.dialect == "postgresql":
+            ids, seqs, digests = zip(*links, strict=True)
+            await tx.execute(_LINK_ON_POSTGRESQL, {"ids": ids, "seqs": seqs, "digests": digests})
+        else:
+            await tx.execute(_LINK_ON_SQLITE, {"links": json.dumps(links)})
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
@@ -225,3 +214,38 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{path.name} is not an Ed25519 key")
     return key
+
+
+def _instant(stored: Any) -> datetime:
+    """What the driver holds of an Instant: a datetime in UTC, or SQLite's microseconds."""
+    return stored if isinstance(stored, datetime) else _EPOCH + timedelta(microseconds=stored)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_read_json = json.JSONDecoder().decode
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+# As the driver has them: SQLAlchemy's conversion of each value costs as much as all the rest.
+_AT = sa.type_coerce(audit_rows.c.at, sa.types.NULLTYPE)
+_EVENT = sa.cast(audit_rows.c.event, sa.Text)
+_SEALED = (
+    sa.select(audit_rows.c.seq, _AT, _EVENT, audit_rows.c.hash)
+    .where(audit_rows.c.chain == sa.bindparam("of_chain"), audit_rows.c.seq > sa.bindparam("after"))
+    .order_by(audit_rows.c.seq)
+    .limit(sa.bindparam("at_most"))
+)
+_UNSEALED = (
+    sa.select(audit_rows.c.id, audit_rows.c.chain, _EVENT, _AT)
+    .where(sa.text("seq IS NULL"))
+    .order_by(audit_rows.c.id)
+    .limit(sa.bindparam("at_most"))
+)
+_LINK_ON_POSTGRESQL = sa.text(
+    "UPDATE audit_rows SET seq = link.seq, hash = link.hash "
+    "FROM unnest(CAST(:ids AS BIGINT[]), CAST(:seqs AS BIGINT[]), CAST(:digests AS TEXT[])) AS link(id, seq, hash) "
+    "WHERE audit_rows.id = link.id"
+)
+_LINK_ON_SQLITE = sa.text(
+    "UPDATE audit_rows SET seq = json_extract(value, '$[1]'), hash = json_extract(value, '$[2]') "
+    "FROM json_each(:links) WHERE audit_rows.id = json_extract(value, '$[0]')"
+)

@@ -1,14 +1,18 @@
 """What was recorded is sealed into one chain per customer, and any change is found at its place."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail
@@ -19,6 +23,11 @@ from shared.kit.tables import audit_heads, audit_rows
 from tests.infrastructure.waiting import eventually
 
 Rows = list[audit_trail.SealedRow]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=12,
+)
 
 
 @pytest.fixture
@@ -103,6 +112,42 @@ async def test_a_removed_or_moved_row_is_found_at_its_place(
 async def test_a_row_moved_into_another_chain_does_not_hold_there(trail: Database, tmp_path: Path) -> None:
     ann = await sealed_chain(trail, tmp_path)
     assert first_break(new_id(), await rows_of(trail, ann)) == 1
+
+
+@given(
+    before=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    chain=st.uuids(),
+    seq=st.integers(1, 2**63 - 1),
+    at=st.datetimes(timezones=st.just(UTC)),
+    event=st.dictionaries(st.text(st.characters(codec="utf-8")), JSON),
+)
+def test_a_row_is_sealed_by_the_hash_of_its_canonical_json(
+    before: str, chain: UUID, seq: int, at: datetime, event: dict[str, Any]
+) -> None:
+    canonical = json.dumps(
+        [before, str(chain), seq, at.isoformat(), event], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    assert audit_trail.row_hash(before, chain, seq, at, event) == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def test_what_was_recorded_is_read_back_with_its_instant(trail: Database, tmp_path: Path) -> None:
+    customer = new_id()
+    async with trail.transaction() as tx:
+        now = tx.now
+        record(tx, customer, "note", customer, text="Ärzte \u2028 你好", share=0.1, nested=[{"b": None, "a": True}])
+    await Sealer(trail, "parcels", tmp_path).seal()
+    [row] = await rows_of(trail, customer)
+    assert row.at == now
+    assert row.at.utcoffset() == timedelta()
+    assert row.event == {
+        "by": "system",
+        "verb": "note",
+        "subject_id": str(customer),
+        "correlation_id": None,
+        "text": "Ärzte \u2028 你好",
+        "share": 0.1,
+        "nested": [{"b": None, "a": True}],
+    }
 
 
 async def test_two_sealers_at_once_make_one_chain(trail: Database, tmp_path: Path) -> None:
