@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,13 +18,19 @@ from prometheus_client import Counter, Gauge
 
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import new_id
+from shared.kit.bus import sets
+from shared.kit.bus.clock import clock_of
+from shared.kit.bus.handlers import bind_causes
 from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction
 from shared.kit.tables import timers
+from shared.kit.timer_claims import Claims, LeaseLost, is_claimed, let_go
 
 if TYPE_CHECKING:
     from shared.kit.runtime import Runtime
 
 BATCH = 100
+BATCH_ON_SQLITE = 20
+"""SQLite has one writer, and a batch is how long every command waits for it."""
 JOBS_AT_ONCE = 4
 LEASE = timedelta(seconds=30)
 ATTEMPTS_BEFORE_PARKING = 6
@@ -63,24 +70,36 @@ class Timer:
 
 
 TimerHandler = Callable[[Transaction, Timer], Awaitable[None]]
+GroupHandler = Callable[[Transaction, Sequence[Timer]], Awaitable[None]]
 JobHandler = Callable[["Runtime", Timer], Awaitable[None]]
 
 
 class Timers:
     """The kinds of timer a service handles.
 
-    `when` handlers run inside the transaction that deletes the timer. `job` handlers call third
-    parties: they run outside any transaction under a lease that is renewed, may run again after a
-    crash, and must find out what the run before them achieved.
+    `when` handlers run inside the transaction that deletes the timer, and share it with other timers
+    that are due. `job` handlers call third parties: they run outside any transaction under a lease
+    that is renewed, may run again after a crash, and must find out what the run before them achieved.
     """
 
     def __init__(self) -> None:
-        self.handlers: dict[str, TimerHandler] = {}
+        self.handlers: dict[str, GroupHandler] = {}
         self.jobs: dict[str, JobHandler] = {}
 
     def when(self, kind: str) -> Callable[[TimerHandler], TimerHandler]:
+        """`async def f(tx, timer)`"""
+
         def register(handler: TimerHandler) -> TimerHandler:
-            self.handlers[kind] = handler
+            self.handlers[kind] = _one_by_one(handler)
+            return handler
+
+        return register
+
+    def when_some(self, *kinds: str) -> Callable[[GroupHandler], GroupHandler]:
+        """`async def f(tx, timers)`: one call for those of these kinds that are due; acts for each in `acting_for`."""
+
+        def register(handler: GroupHandler) -> GroupHandler:
+            self.handlers.update(dict.fromkeys(kinds, handler))
             return handler
 
         return register
@@ -93,10 +112,32 @@ class Timers:
         return register
 
 
+@contextmanager
+def acting_for(tx: Transaction, timer: Timer) -> Iterator[None]:
+    """What is announced, decided and recorded meanwhile is this timer's doing."""
+    facts_before = len(tx.facts)
+    tx.correlation_id = timer.correlation_id
+    tx.actor = f"timer:{timer.kind}"
+    yield
+    bind_causes(tx, facts_before)
+
+
+def _one_by_one(handler: TimerHandler) -> GroupHandler:
+    async def handle(tx: Transaction, due: Sequence[Timer]) -> None:
+        for timer in due:
+            if is_claimed(tx, timer):
+                with acting_for(tx, timer):
+                    await handler(tx, timer)
+                await asyncio.sleep(0)
+
+    return handle
+
+
 async def set_timer(
     tx: Transaction, kind: str, subject_id: UUID, due_at: datetime, payload: dict[str, Any] | None = None
 ) -> None:
     """Have `kind` happen to `subject_id` at `due_at`; an earlier timer of that kind and subject is moved."""
+    await let_go(tx, kind, subject_id)
     values = {
         "id": new_id(),
         "kind": kind,
@@ -116,6 +157,7 @@ async def set_timer(
 
 
 async def cancel_timer(tx: Transaction, kind: str, subject_id: UUID) -> None:
+    await let_go(tx, kind, subject_id)
     await tx.execute(sa.delete(timers).where(timers.c.kind == kind, timers.c.subject_id == subject_id))
 
 
@@ -151,12 +193,13 @@ async def retry_parked(tx: Transaction, timer_id: UUID) -> None:
 
 
 class TimerRunner:
-    """Claims due timers of one service and runs them, each in its own transaction."""
+    """Claims due timers of one service and runs them: a batch in one transaction, one by one if that fails."""
 
     def __init__(self, runtime: Runtime, table: Timers) -> None:
         self._runtime = runtime
         self._database: Database = runtime.database
         self._table = table
+        self._batch = BATCH_ON_SQLITE if self._database.dialect == "sqlite" else BATCH
         self._owner = new_id()
         self._jobs: dict[UUID, asyncio.Task[None]] = {}
         self.wake = asyncio.Event()
@@ -187,8 +230,7 @@ class TimerRunner:
                 task = asyncio.create_task(self._run_job(timer))
                 self._jobs[timer.id] = task
                 task.add_done_callback(lambda _task, id=timer.id: self._forget_job(id))  # type: ignore[misc]
-            else:
-                await self._run_in_transaction(timer)
+        await self._run_batch([timer for timer in claimed if timer.kind not in self._table.jobs])
         return bool(claimed)
 
     def _forget_job(self, timer_id: UUID) -> None:
@@ -196,56 +238,73 @@ class TimerRunner:
         self.wake.set()
 
     async def _claim(self) -> list[Timer]:
-        real_now = await self._database.real_now()
         free_jobs = JOBS_AT_ONCE - len(self._jobs)
-        kinds = list(self._table.handlers) + (list(self._table.jobs) if free_jobs > 0 else [])
-        async with self._database.transaction() as tx:
-            due = (
-                sa.select(timers.c.id, timers.c.kind)
-                .where(
-                    sa.text("parked_at IS NULL"),
-                    timers.c.due_at <= tx.now,
-                    timers.c.kind.in_(kinds),
-                    sa.or_(timers.c.leased_until.is_(None), timers.c.leased_until < real_now),
-                )
-                .order_by(timers.c.due_at, timers.c.id)
-                .limit(BATCH)
-                .with_for_update(skip_locked=True)
-            )
-            ids: list[UUID] = []
-            for row in await tx.rows(due):
-                if row.kind in self._table.jobs:
-                    if free_jobs <= 0:
-                        continue
-                    free_jobs -= 1
-                ids.append(row.id)
-            if not ids:
-                OLDEST_DUE.labels(self._runtime.name).set(0)
-                return []
-            claimed = await tx.rows(
-                sa.update(timers)
-                .where(timers.c.id.in_(ids))
-                .values(leased_by=self._owner, leased_until=real_now + LEASE, attempts=timers.c.attempts + 1)
-                .returning(*_COLUMNS)
-            )
-            OLDEST_DUE.labels(self._runtime.name).set(
-                max(((tx.now - row.due_at).total_seconds() for row in claimed), default=0)
-            )
-        found = [Timer(**row._mapping) for row in claimed]
-        return sorted(found, key=lambda timer: (timer.due_at, timer.id))
-
-    async def _run_in_transaction(self, timer: Timer) -> None:
-        handler = self._table.handlers[timer.kind]
-        try:
+        wanted = [(list(self._table.handlers), self._batch), (list(self._table.jobs), free_jobs)]
+        claimed: list[Timer] = []
+        oldest = timedelta()
+        if await self._is_any_due():
             async with self._database.transaction() as tx:
-                if not await self._finish(tx, timer):
-                    return
-                tx.correlation_id = timer.correlation_id
-                tx.actor = f"timer:{timer.kind}"
-                await handler(tx, timer)
-        except Exception as error:
-            await self._failed(timer, error)
-        else:
+                for kinds, at_most in wanted:
+                    if kinds and at_most > 0:
+                        claimed += await self._claim_in(tx, kinds, at_most)
+            oldest = max((tx.now - timer.due_at for timer in claimed), default=oldest)
+        OLDEST_DUE.labels(self._runtime.name).set(oldest.total_seconds())
+        return sorted(claimed, key=lambda timer: (timer.due_at, timer.id))
+
+    async def _is_any_due(self) -> bool:
+        """One statement; a claim that finds nothing costs a transaction."""
+        async with self._database.reading() as reader:
+            due = _due(reader, await clock_of(reader))
+            return await reader.row(sa.select(timers.c.id).where(*due).limit(1)) is not None
+
+    async def _claim_in(self, tx: Transaction, kinds: list[str], at_most: int) -> list[Timer]:
+        clock = await clock_of(tx)
+        due = (
+            sa.select(timers.c.id)
+            .where(*_due(tx, clock), sets.among(tx, timers.c.kind, kinds))
+            .order_by(timers.c.due_at, timers.c.id)
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        claim = (
+            sa.update(timers)
+            .where(timers.c.id.in_(sa.select(due.c.id)))
+            .values(
+                leased_by=self._owner,
+                leased_until=await clock_of(tx, after=LEASE),
+                attempts=timers.c.attempts + 1,
+            )
+            .returning(*_COLUMNS)
+        )
+        return [Timer(**row._mapping) for row in await tx.rows(claim)]
+
+    async def _run_batch(self, batch: list[Timer]) -> None:
+        if len(batch) > 1:
+            try:
+                await self._run_together(batch)
+                return
+            except Exception as error:
+                log.info("timers redone one at a time", service=self._runtime.name, error=type(error).__name__)
+        for timer in batch:
+            try:
+                await self._run_together([timer])
+            except LeaseLost:
+                continue
+            except Exception as error:
+                await self._failed(timer, error)
+
+    async def _run_together(self, batch: list[Timer]) -> None:
+        """What the handlers do and the end of their timers commit as one; raises what they raise, and LeaseLost."""
+        done: list[Timer] = []
+        async with self._database.transaction() as tx:
+            claims = Claims(tx, self._owner, batch)
+            for handler, due in groupby(batch, key=lambda timer: self._table.handlers[timer.kind]):
+                if held := [timer for timer in due if is_claimed(tx, timer)]:
+                    await handler(tx, held)
+                    done += held
+            await claims.finish()
+        for timer in done:
             DONE.labels(self._runtime.name, timer.kind).inc()
 
     async def _run_job(self, timer: Timer) -> None:
@@ -253,7 +312,13 @@ class TimerRunner:
         try:
             await self._table.jobs[timer.kind](self._runtime, timer)
             async with self._database.transaction() as tx:
-                await self._finish(tx, timer)
+                await tx.execute(
+                    sa.delete(timers).where(
+                        timers.c.id == timer.id,
+                        timers.c.leased_by == self._owner,
+                        timers.c.attempts == timer.attempts,
+                    )
+                )
         except Exception as error:
             await self._failed(timer, error)
         else:
@@ -272,17 +337,6 @@ class TimerRunner:
                         .where(timers.c.id == timer.id, timers.c.leased_by == self._owner)
                         .values(leased_until=real_now + LEASE)
                     )
-
-    async def _finish(self, tx: Transaction, timer: Timer) -> bool:
-        """Delete the timer if this claim still holds; a replica whose lease was taken over does nothing."""
-        result = await tx.execute(
-            sa.delete(timers).where(
-                timers.c.id == timer.id,
-                timers.c.leased_by == self._owner,
-                timers.c.attempts == timer.attempts,
-            )
-        )
-        return result.rowcount == 1
 
     async def _failed(self, timer: Timer, error: Exception) -> None:
         transient = isinstance(error, TryLater | Unavailable | LockedByAnother)
@@ -321,6 +375,15 @@ class TimerRunner:
             if park:
                 PARKED.labels(self._runtime.name).inc()
                 log.error("timer parked", service=self._runtime.name, kind=timer.kind, timer_id=str(timer.id))
+
+
+def _due(reader: Reader, clock: sa.ColumnElement[datetime]) -> tuple[Any, ...]:
+    columns = timers.c
+    return (
+        sa.text("parked_at IS NULL"),  # a literal, or a generic plan loses the partial index
+        columns.due_at <= reader.now,
+        sa.or_(columns.leased_until.is_(None), columns.leased_until < clock),
+    )
 
 
 _COLUMNS = [

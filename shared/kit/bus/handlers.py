@@ -84,7 +84,11 @@ async def run_handlers(tx: Transaction, envelope: Envelope, handlers: Sequence[A
     before = len(tx.facts)
     for handler in handlers:
         await handler(tx, envelope)
-    # The transaction may go on with other events, so what this one caused is marked now.
+    bind_causes(tx, before)
+
+
+def bind_causes(tx: Transaction, before: int) -> None:
+    """The transaction may go on with other events or timers, so facts number `before` and on keep the present cause."""
     tx.facts[before:] = [Caused(fact, tx.correlation_id, tx.causation_id, tx.traceparent) for fact in tx.facts[before:]]
 
 
