@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contracts.use_cases.happenings import PERIOD_ENDS, WINDOW_OPENS, let_time_pass
 from shared.kit.db import Transaction
 from shared.kit.schedule import Timer, Timers
@@ -9,11 +11,6 @@ from shared.kit.schedule import Timer, Timers
 timers = Timers()
 
 
-@timers.when(WINDOW_OPENS)
-async def window_opens(tx: Transaction, timer: Timer) -> None:
-    await let_time_pass(tx, timer.subject_id)
-
-
-@timers.when(PERIOD_ENDS)
-async def period_ends(tx: Transaction, timer: Timer) -> None:
-    await let_time_pass(tx, timer.subject_id)
+@timers.when_some(WINDOW_OPENS, PERIOD_ENDS)
+async def time_passes(tx: Transaction, due: Sequence[Timer]) -> None:
+    await let_time_pass(tx, due)

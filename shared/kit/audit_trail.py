@@ -28,6 +28,7 @@ from shared.kit.bus import sets
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
 from shared.kit.key_files import content_of
 from shared.kit.signed_heads import Head, SignedHeads
+from shared.kit.statements import Fixed
 from shared.kit.tables import audit_heads, audit_rows
 
 GENESIS = "0" * 64
@@ -141,7 +142,7 @@ class Sealer:
         if self._may_lack_heads:
             await self._sign_what_lacks()
         async with self._database.reading() as reader:
-            if await reader.scalar(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1)) is None:
+            if await reader.row(_ANY_UNSEALED) is None:
                 return 0
         async with self._database.transaction() as tx:
             if tx.dialect == "postgresql" and not await tx.scalar(
@@ -228,24 +229,29 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 # As the driver has them: SQLAlchemy's conversion of each value costs as much as all the rest.
 _AT = sa.type_coerce(audit_rows.c.at, sa.types.NULLTYPE)
 _EVENT = sa.cast(audit_rows.c.event, sa.Text)
-_SEALED = (
+_SEALED = Fixed(
     sa.select(audit_rows.c.seq, _AT, _EVENT, audit_rows.c.hash)
     .where(audit_rows.c.chain == sa.bindparam("of_chain"), audit_rows.c.seq > sa.bindparam("after"))
     .order_by(audit_rows.c.seq)
     .limit(sa.bindparam("at_most"))
 )
-_UNSEALED = (
+_ANY_UNSEALED = Fixed(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1))
+_UNSEALED = Fixed(
     sa.select(audit_rows.c.id, audit_rows.c.chain, _EVENT, _AT)
     .where(sa.text("seq IS NULL"))
     .order_by(audit_rows.c.id)
     .limit(sa.bindparam("at_most"))
 )
-_LINK_ON_POSTGRESQL = sa.text(
-    "UPDATE audit_rows SET seq = link.seq, hash = link.hash "
-    "FROM unnest(CAST(:ids AS BIGINT[]), CAST(:seqs AS BIGINT[]), CAST(:digests AS TEXT[])) AS link(id, seq, hash) "
-    "WHERE audit_rows.id = link.id"
+_LINK_ON_POSTGRESQL = Fixed(
+    sa.text(
+        "UPDATE audit_rows SET seq = link.seq, hash = link.hash "
+        "FROM unnest(CAST(:ids AS BIGINT[]), CAST(:seqs AS BIGINT[]), CAST(:digests AS TEXT[])) AS link(id, seq, hash) "
+        "WHERE audit_rows.id = link.id"
+    )
 )
-_LINK_ON_SQLITE = sa.text(
-    "UPDATE audit_rows SET seq = json_extract(value, '$[1]'), hash = json_extract(value, '$[2]') "
-    "FROM json_each(:links) WHERE audit_rows.id = json_extract(value, '$[0]')"
+_LINK_ON_SQLITE = Fixed(
+    sa.text(
+        "UPDATE audit_rows SET seq = json_extract(value, '$[1]'), hash = json_extract(value, '$[2]') "
+        "FROM json_each(:links) WHERE audit_rows.id = json_extract(value, '$[0]')"
+    )
 )

@@ -88,6 +88,16 @@ class OnSqlite:
         """Everybody who has the file is on this machine."""
         return datetime.now(UTC)
 
+    def version_by_others(self) -> int | None:
+        """A number that changes whenever another connection has committed; None while our writer is busy."""
+        if self._lock.locked():
+            return None
+        try:
+            (version,) = self._writer.connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.OperationalError:
+            return None
+        return int(version)
+
     async def run_sync(self, work: Callable[[Connection], T]) -> T:
         async with self._lock:
             connection = self._engine.connect()

@@ -19,9 +19,10 @@ from prometheus_client import Counter, Gauge
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import new_id
 from shared.kit.bus import sets
-from shared.kit.bus.clock import clock_of
+from shared.kit.bus.clock import clock_of, real_now
 from shared.kit.bus.handlers import bind_causes
 from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction
+from shared.kit.statements import Fixed
 from shared.kit.tables import timers
 from shared.kit.timer_claims import Claims, LeaseLost, is_claimed, let_go
 
@@ -254,14 +255,16 @@ class TimerRunner:
     async def _is_any_due(self) -> bool:
         """One statement; a claim that finds nothing costs a transaction."""
         async with self._database.reading() as reader:
-            due = _due(reader, await clock_of(reader))
-            return await reader.row(sa.select(timers.c.id).where(*due).limit(1)) is not None
+            given = {"now": reader.now}
+            if reader.dialect == "sqlite":
+                given["clock"] = await real_now(reader)
+            return await reader.row(_ANY_DUE[reader.dialect], given) is not None
 
     async def _claim_in(self, tx: Transaction, kinds: list[str], at_most: int) -> list[Timer]:
         clock = await clock_of(tx)
         due = (
             sa.select(timers.c.id)
-            .where(*_due(tx, clock), sets.among(tx, timers.c.kind, kinds))
+            .where(*_due(tx.now, clock), sets.among(tx, timers.c.kind, kinds))
             .order_by(timers.c.due_at, timers.c.id)
             .limit(at_most)
             .with_for_update(skip_locked=True)
@@ -377,15 +380,23 @@ class TimerRunner:
                 log.error("timer parked", service=self._runtime.name, kind=timer.kind, timer_id=str(timer.id))
 
 
-def _due(reader: Reader, clock: sa.ColumnElement[datetime]) -> tuple[Any, ...]:
+def _due(now: Any, clock: Any) -> tuple[Any, ...]:
     columns = timers.c
     return (
         sa.text("parked_at IS NULL"),  # a literal, or a generic plan loses the partial index
-        columns.due_at <= reader.now,
+        columns.due_at <= now,
         sa.or_(columns.leased_until.is_(None), columns.leased_until < clock),
     )
 
 
+def _any_due(clock: Any) -> Fixed:
+    return Fixed(sa.select(timers.c.id).where(*_due(sa.bindparam("now"), clock)).limit(1))
+
+
+_ANY_DUE = {
+    "postgresql": _any_due(sa.func.clock_timestamp()),
+    "sqlite": _any_due(sa.bindparam("clock")),
+}
 _COLUMNS = [
     timers.c.id,
     timers.c.kind,

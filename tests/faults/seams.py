@@ -186,7 +186,7 @@ SEAMS: dict[str, Seam] = {
     "answer-passed-on": Seam("deploy.split.proxy:Proxy._pass_on", frozenset({FRONT}), _after),
     # Timers
     "timers-claimed": Seam("shared.kit.schedule:TimerRunner._claim", _WORK, _when_true, _TIMED | _NOTIFY),
-    "timer-in-transaction": Seam("shared.kit.schedule:TimerRunner._finish", _WORK, _when_true, _TIMED),
+    "timer-in-transaction": Seam("shared.kit.timer_claims:Claims.finish", _WORK, _after, _TIMED),
     # The audit trail
     "before-signing": Seam("shared.kit.audit_trail:Sealer._sign", _WORK, _instead_of_signing),
 }

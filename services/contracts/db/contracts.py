@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +46,15 @@ async def get_for_update(tx: Transaction, contract_id: UUID, *, only_customer: U
     if not found:
         raise NoSuchContract()
     return found[0]
+
+
+async def get_all_for_update(tx: Transaction, contract_ids: Collection[UUID]) -> dict[UUID, Contract]:
+    """All of these contracts, locked in the order of their ids; raises NoSuchContract."""
+    query = sa.select(contracts).where(sets.among(tx, contracts.c.id, contract_ids))
+    found = await _load(tx, query.order_by(contracts.c.id).with_for_update())
+    if len(found) != len(set(contract_ids)):
+        raise NoSuchContract()
+    return {contract.id: contract for contract in found}
 
 
 async def page(
@@ -93,38 +103,40 @@ async def servers_free(reader: Reader, contract: Contract) -> bool:
     return taken is None
 
 
-async def save(tx: Transaction, contract: Contract) -> None:
-    """Write the contract and its present and next period; raises StaleWrite."""
-    guarded = sa.update(contracts).where(contracts.c.id == contract.id, contracts.c.version == contract.version)
-    contract.version += 1
-    if (await tx.execute(guarded.values(**_contract_values(contract)))).rowcount != 1:
+async def save(tx: Transaction, *changed: Contract) -> None:
+    """Write the contracts and the present and next period of each; raises StaleWrite."""
+    for contract in changed:
+        contract.version += 1
+    rows = [{"id": contract.id, **_contract_values(contract)} for contract in changed]
+    if await sets.change(tx, contracts, rows, on="id") != len(rows):
         raise StaleWrite()
-    await _save_periods(tx, contract)
-    await tx.execute(
-        sa.update(contract_servers)
-        .where(contract_servers.c.contract_id == contract.id, contract_servers.c.live != contract.is_live)
-        .values(live=contract.is_live)
-    )
+    await _save_periods(tx, changed)
+    for live in (True, False):
+        await _keep_servers(tx, [contract.id for contract in changed if contract.is_live is live], live)
 
 
-async def _save_periods(tx: Transaction, contract: Contract) -> None:
-    for period in contract.periods.values():
-        values = {"contract_id": contract.id, **_period_values(period)}
-        await _upsert(tx, periods, values, on=["contract_id", "period_index"])
-    current = contract.current
-    if current is not None and current.choice is Choice.STOP:
+async def _save_periods(tx: Transaction, changed: Sequence[Contract]) -> None:
+    kept = [
+        {"contract_id": contract.id, **_period_values(period)}
+        for contract in changed
+        for period in contract.periods.values()
+    ]
+    key = ("contract_id", "period_index")
+    await sets.put(tx, periods, kept, on=key, update=tuple(name for name in kept[0] if name not in key) if kept else ())
+    stopped = [contract.id for contract in changed if contract.current and contract.current.choice is Choice.STOP]
+    if stopped:
         # A stop that replaced a standing renewal.
         await tx.execute(
             sa.delete(periods).where(
-                periods.c.contract_id == contract.id,
-                periods.c.period_index == current.index + 1,
-                periods.c.status == PeriodStatus.PLANNED,
+                sets.among(tx, periods.c.contract_id, stopped), periods.c.status == PeriodStatus.PLANNED
             )
         )
 
 
-async def _upsert(tx: Transaction, table: sa.Table, values: dict[str, Any], *, on: list[str]) -> None:
-    await tx.upsert(table, values, on=on, update=[name for name in values if name not in on])
+async def _keep_servers(tx: Transaction, contract_ids: Sequence[UUID], live: bool) -> None:
+    if contract_ids:
+        own = sets.among(tx, contract_servers.c.contract_id, contract_ids)
+        await tx.execute(sa.update(contract_servers).where(own, contract_servers.c.live != live).values(live=live))
 
 
 def _one(contract_id: UUID, only_customer: UUID | None) -> sa.Select[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,16 +31,21 @@ from shared.events import contracts as facts
 from shared.events.envelope import Amount
 from shared.kit import audit_trail, decisions
 from shared.kit.db import Transaction
-from shared.kit.schedule import set_timer
+from shared.kit.schedule import Timer, acting_for, set_timer
 
 WINDOW_OPENS = "contract.window-opens"
 PERIOD_ENDS = "contract.period-ends"
 
 
-async def let_time_pass(tx: Transaction, contract_id: UUID) -> None:
+async def let_time_pass(tx: Transaction, due: Sequence[Timer]) -> None:
     """Whatever was due by now and has not happened yet happens once, whoever asks and however late."""
-    contract = await contracts.get_for_update(tx, contract_id, only_customer=None)
-    await settle(tx, contract, contract.catch_up(tx.now))
+    found = await contracts.get_all_for_update(tx, {timer.subject_id for timer in due})
+    happened = [(timer, found[timer.subject_id].catch_up(tx.now)) for timer in due]
+    await contracts.save(tx, *{timer.subject_id: found[timer.subject_id] for timer, told in happened if told}.values())
+    for timer, told in happened:
+        with acting_for(tx, timer):
+            for happening in told:
+                await _tell(tx, found[timer.subject_id], happening)
 
 
 async def settle(tx: Transaction, contract: Contract, happened: Iterable[Happening]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -13,9 +12,11 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from shared.kernel.ids import new_id
 from shared.kit.db import Database
+from shared.kit.on_sqlite import OnSqlite
 
 COALESCE_SECONDS = 0.005
-SQLITE_POLL_SECONDS = 0.05
+SHORTEST_LOOK_SECONDS = 0.01
+LONGEST_LOOK_SECONDS = 0.2
 PROBE_SECONDS = 10.0
 RECONNECT_SECONDS = 1.0
 CONNECT_SECONDS = 3.0
@@ -31,8 +32,9 @@ T = TypeVar("T")
 class Doorbell:
     """Ring after a commit; never inside the business transaction, where NOTIFY costs a fifth of the throughput.
 
-    PostgreSQL: LISTEN and NOTIFY on one connection of its own, at most one NOTIFY per 5 ms. SQLite: other
-    processes are noticed by PRAGMA data_version. A ring can get lost, so whoever waits also looks now and then.
+    PostgreSQL: LISTEN and NOTIFY on one connection of its own, at most one NOTIFY per 5 ms. SQLite: what others
+    commit is noticed by PRAGMA data_version of the writing connection, which does not count its own commits; a
+    quiet file is looked at less and less often. A ring can get lost, so whoever waits also looks now and then.
     """
 
     def __init__(self, database: Database, channel: str) -> None:
@@ -114,16 +116,15 @@ class Doorbell:
                 return
 
     async def _watch_sqlite(self) -> None:
-        seen = None
-        # A connection of its own: this runs twenty times a second and must cost microseconds.
-        with closing(sqlite3.connect(str(self._database.url.database), timeout=0)) as connection:
-            while True:
-                with suppress(sqlite3.OperationalError):
-                    (version,) = connection.execute("PRAGMA data_version").fetchone()
-                    if version != seen:
-                        seen = version
-                        self._wake()
-                await asyncio.sleep(SQLITE_POLL_SECONDS)
+        seen, pause = None, SHORTEST_LOOK_SECONDS
+        assert isinstance(self._database.driver, OnSqlite)
+        while True:
+            version = self._database.driver.version_by_others()
+            if version is not None and version != seen:
+                seen, pause = version, SHORTEST_LOOK_SECONDS
+                self._wake()
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_LOOK_SECONDS)
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, sender: str) -> None:
         if sender != self._me:

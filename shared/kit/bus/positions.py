@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from shared.kit.bus import sets
 from shared.kit.bus.log import Partition
 from shared.kit.bus.tables import consumer_offsets, consumer_positions
 from shared.kit.db import Reader, Transaction
+from shared.kit.statements import Fixed
 
 
 class NoSuchPartition(NotFound):
@@ -104,33 +105,25 @@ async def advance_offsets(
 
     The rows stay locked until the commit, so of two replicas with the same batch one gets None.
     """
-    columns = consumer_offsets.c
-    rows = await tx.rows(
-        sa.select(columns.topic, columns.partition, columns.next_offset, columns.start_offset)
-        .where(columns.consumer == consumer, sa.tuple_(columns.topic, columns.partition).in_(sorted(moves)))
-        .order_by(columns.topic, columns.partition)
-        .with_for_update()
-    )
-    stored = {Partition(row.topic, row.partition): StoredOffset(row.next_offset, row.start_offset) for row in rows}
-    if any(partition not in stored or stored[partition].next != start for partition, (start, _) in moves.items()):
+    order = sorted(moves.items())
+    if tx.dialect == "postgresql":
+        given: Any = {
+            "of_consumer": consumer,
+            "topics": [partition.topic for partition, _ in order],
+            "partitions": [partition.number for partition, _ in order],
+            "froms": [start for _, (start, _end) in order],
+            "tos": [end for _, (_start, end) in order],
+        }
+        rows: Sequence[Any] = await tx.rows(_ADVANCE_ON_POSTGRESQL, given)
+    else:
+        given = [
+            {"of_consumer": consumer, "topic": topic, "partition": number, "from_": start, "to_": end}
+            for (topic, number), (start, end) in order
+        ]
+        rows = await tx.rows(_ADVANCE_ON_SQLITE, given)
+    if len(rows) != len(moves):
         return None
-    await sets.put(
-        tx,
-        consumer_offsets,
-        [
-            {
-                "consumer": consumer,
-                "topic": partition.topic,
-                "partition": partition.number,
-                "next_offset": end,
-                "start_offset": stored[partition].start,
-            }
-            for partition, (_, end) in sorted(moves.items())
-        ],
-        on=("consumer", "topic", "partition"),
-        update=("next_offset",),
-    )
-    return stored
+    return {Partition(topic, number): StoredOffset(next, start) for topic, number, next, start in rows}
 
 
 async def begin_at(tx: Transaction, consumer: str, offsets: Mapping[Partition, int]) -> None:
@@ -170,3 +163,20 @@ def by_topic(streams: Collection[Stream]) -> dict[str, list[str]]:
     for topic, key in sorted(set(streams)):
         grouped.setdefault(topic, []).append(key)
     return grouped
+
+
+_ADVANCE_ON_POSTGRESQL = Fixed(
+    sa.text(
+        "UPDATE consumer_offsets AS stored SET next_offset = move.to_ FROM unnest(CAST(:topics AS TEXT[]), "
+        "CAST(:partitions AS INTEGER[]), CAST(:froms AS BIGINT[]), CAST(:tos AS BIGINT[])) "
+        "AS move(topic, partition, from_, to_) WHERE stored.consumer = :of_consumer AND stored.topic = move.topic "
+        "AND stored.partition = move.partition AND stored.next_offset = move.from_ "
+        "RETURNING stored.topic, stored.partition, stored.next_offset, stored.start_offset"
+    )
+)
+_ADVANCE_ON_SQLITE = Fixed(
+    sa.text(
+        "UPDATE consumer_offsets SET next_offset = :to_ WHERE consumer = :of_consumer AND topic = :topic "
+        "AND partition = :partition AND next_offset = :from_ RETURNING topic, partition, next_offset, start_offset"
+    )
+)

@@ -21,6 +21,7 @@ from shared.kit.bus.log import EventLog, Record
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.tables import outbox, relay_members, relay_shards
 from shared.kit.db import Database, LockedByAnother, Reader
+from shared.kit.statements import Fixed
 
 BATCH = 500
 IDLE_SECONDS = 1.0
@@ -120,17 +121,8 @@ class Relay:
         return 0
 
     async def _pending(self, shards: Collection[int]) -> Sequence[sa.Row[Any]]:
-        columns = outbox.c
         async with self._database.reading() as reader:
-            return await reader.rows(
-                sa.select(
-                    columns.id, columns.shard, columns.topic, columns.key,
-                    columns.headers, columns.value, columns.enqueued_at,
-                )
-                .where(sets.among(reader, columns.shard, shards))
-                .order_by(columns.id)
-                .limit(BATCH)
-            )  # fmt: skip
+            return await reader.rows(_PENDING[reader.dialect], {"shards": list(shards), "at_most": BATCH})
 
     async def _append(self, rows: Sequence[sa.Row[Any]]) -> bool:
         records = [
@@ -150,7 +142,7 @@ class Relay:
     async def _forget(self, rows: Sequence[sa.Row[Any]]) -> None:
         """Delete exactly what was acknowledged; if this fails the rows are published again, as duplicates."""
         async with self._database.transaction() as tx:
-            await tx.execute(sa.delete(outbox).where(sets.among(tx, outbox.c.id, [row.id for row in rows])))
+            await tx.execute(_FORGET[tx.dialect], {"ids": [row.id for row in rows]})
         now = self._database.clock.now()
         seconds = metrics.PUBLISH_SECONDS.labels(self._name)
         for row in rows:
@@ -196,4 +188,21 @@ async def _all_shards() -> Collection[Thing]:
     return _SHARDS
 
 
+def _pending(dialect: str) -> Fixed:
+    columns = outbox.c
+    return Fixed(
+        sa.select(
+            columns.id, columns.shard, columns.topic, columns.key, columns.headers, columns.value, columns.enqueued_at
+        )
+        .where(sets.among_given(dialect, columns.shard, "shards"))
+        .order_by(columns.id)
+        .limit(sa.bindparam("at_most"))
+    )
+
+
+_DIALECTS = ("postgresql", "sqlite")
+_PENDING = {dialect: _pending(dialect) for dialect in _DIALECTS}
+_FORGET = {
+    dialect: Fixed(sa.delete(outbox).where(sets.among_given(dialect, outbox.c.id, "ids"))) for dialect in _DIALECTS
+}
 _SHARDS = [(shard,) for shard in range(SHARDS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,15 +11,26 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.kit.db import Reader, Transaction
+from shared.kit.statements import Fixed
 
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def among(reader: Reader, column: sa.Column[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
-    """`column` is one of `values`; one statement text for any number of them, so PostgreSQL prepares it once."""
-    if reader.dialect == "postgresql":
-        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
-    return column.in_(list(values))
+    """`column` is one of `values`; one statement text for any number of them, so it is compiled and prepared once."""
+    return _among(reader.dialect, column, lambda kind: sa.literal(list(values), kind))
+
+
+def among_given(dialect: str, column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
+    """The same for a Fixed statement, which is given the list as parameter `name`."""
+    return _among(dialect, column, lambda kind: sa.bindparam(name, type_=kind))
+
+
+def _among(dialect: str, column: sa.Column[Any], listed: Callable[[Any], Any]) -> sa.ColumnElement[bool]:
+    if dialect == "postgresql":
+        return column == sa.any_(listed(postgresql.ARRAY(column.type)))
+    found = sa.func.json_each(listed(_JsonList(column.type))).table_valued("value")
+    return column.in_(sa.select(found.c.value))
 
 
 async def put(
@@ -38,40 +49,105 @@ async def put(
         return
     columns = tuple(rows[0])
     if tx.dialect == "postgresql":
-        arrays = {name: [_plain(table.c[name], row[name]) for row in rows] for name in columns}
-        await tx.execute(_from_arrays(table, columns, on, update), arrays)
-        return
-    statement = sqlite.insert(table)
-    if on is not None and update:
-        statement = statement.on_conflict_do_update(
-            index_elements=list(on), set_={name: statement.excluded[name] for name in update}
-        )
-    elif on is not None:
-        statement = statement.on_conflict_do_nothing(index_elements=list(on) or None)
-    await tx.execute(statement, list(rows))
+        await tx.execute(_insert_from_arrays(table, columns, on, update), _arrays(table, rows))
+    else:
+        await tx.execute(_insert_each(table, on, update), list(rows))
+
+
+async def change(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, on: str) -> int:
+    """Change the row with this `on` for each of `rows`, which name the same columns; returns how many there were.
+
+    A `version` is the new one: a row that is not at the one before it is not found.
+    """
+    if not rows:
+        return 0
+    columns = tuple(rows[0])
+    if tx.dialect == "postgresql":
+        return (await tx.execute(_update_from_arrays(table, columns, on), _arrays(table, rows))).rowcount
+    return (await tx.execute(_update_each(table, columns, on), list(rows))).rowcount
+
+
+def _arrays(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [_plain(table.c[name], row[name]) for row in rows] for name in rows[0]}
 
 
 def _plain(column: sa.Column[Any], value: Any) -> Any:
     return json.dumps(value) if isinstance(column.type, sa.JSON) and value is not None else value
 
 
+class _JsonList(sa.types.TypeDecorator[list[Any]]):
+    """Values as SQLite stores them, in a JSON array."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, item: sa.types.TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> str:
+        stored = self.item.dialect_impl(dialect).bind_processor(dialect)
+        return json.dumps([stored(each) for each in value or ()] if stored else value)
+
+
 @lru_cache(maxsize=64)
-def _from_arrays(
+def _insert_each(table: sa.Table, on: tuple[str, ...] | None, update: tuple[str, ...]) -> Fixed:
+    statement = sqlite.insert(table).inline()
+    if on is not None and update:
+        changes = {name: statement.excluded[name] for name in update}
+        return Fixed(statement.on_conflict_do_update(index_elements=list(on), set_=changes))
+    return Fixed(statement if on is None else statement.on_conflict_do_nothing(index_elements=list(on) or None))
+
+
+@lru_cache(maxsize=64)
+def _update_each(table: sa.Table, columns: tuple[str, ...], on: str) -> Fixed:
+    changes = ", ".join(f"{_quoted(name)} = :{name}" for name in columns if name != on)
+    guard = " AND version = :version - 1" if "version" in columns else ""
+    statement = sa.text(
+        f"UPDATE {_quoted(table.name)} SET {changes} WHERE {_quoted(on)} = :{on}{guard} RETURNING 1"  # noqa: S608
+    )
+    return Fixed(statement.bindparams(*(sa.bindparam(name, type_=table.c[name].type) for name in columns)))
+
+
+@lru_cache(maxsize=64)
+def _insert_from_arrays(
     table: sa.Table, columns: tuple[str, ...], on: tuple[str, ...] | None, update: tuple[str, ...]
-) -> sa.TextClause:
-    quote = _POSTGRESQL.identifier_preparer.quote
-    names = ", ".join(quote(name) for name in columns)
-    arrays = ", ".join(f"CAST(:{name} AS {_array_type(table.c[name])})" for name in columns)
+) -> Fixed:
     conflict = ""
     if on is not None:
-        target = f"({', '.join(map(quote, on))}) " if on else ""
-        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in update)
+        target = f"({', '.join(map(_quoted, on))}) " if on else ""
+        changes = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in update)
         conflict = f" ON CONFLICT {target}DO " + (f"UPDATE SET {changes}" if update else "NOTHING")
+    names = ", ".join(map(_quoted, columns))
     # The ordinality keeps serial ids in the order of the rows.
-    return sa.text(
-        f"INSERT INTO {quote(table.name)} ({names}) SELECT {names} "  # noqa: S608
-        f"FROM unnest({arrays}) WITH ORDINALITY AS given({names}, place_) ORDER BY place_{conflict}"
+    return Fixed(
+        sa.text(
+            f"INSERT INTO {_quoted(table.name)} ({names}) SELECT {names} "  # noqa: S608
+            f"FROM {_given(table, columns)} ORDER BY place_{conflict}"
+        )
     )
+
+
+@lru_cache(maxsize=64)
+def _update_from_arrays(table: sa.Table, columns: tuple[str, ...], on: str) -> Fixed:
+    own = _quoted(table.name)
+    changes = ", ".join(f"{_quoted(name)} = given.{_quoted(name)}" for name in columns if name != on)
+    guard = f" AND {own}.version = given.version - 1" if "version" in columns else ""
+    return Fixed(
+        sa.text(
+            f"UPDATE {own} SET {changes} FROM {_given(table, columns)} "  # noqa: S608
+            f"WHERE {own}.{_quoted(on)} = given.{_quoted(on)}{guard} RETURNING 1"
+        )
+    )
+
+
+def _given(table: sa.Table, columns: Sequence[str]) -> str:
+    arrays = ", ".join(f"CAST(:{name} AS {_array_type(table.c[name])})" for name in columns)
+    return f"unnest({arrays}) WITH ORDINALITY AS given({', '.join(map(_quoted, columns))}, place_)"
+
+
+def _quoted(name: str) -> str:
+    return _POSTGRESQL.identifier_preparer.quote(name)
 
 
 def _array_type(column: sa.Column[Any]) -> str:

@@ -32,6 +32,7 @@ from shared.kit.bus.log import (
 )
 from shared.kit.bus.tables import log_leases, log_members, log_metadata, log_partitions, log_records, log_topics
 from shared.kit.db import Database, LockedByAnother, Transaction
+from shared.kit.statements import Fixed
 
 IDLE_SECONDS = 1.0
 FORGET_AT_ONCE = 10_000
@@ -132,16 +133,9 @@ class SqlLog:
         return found
 
     async def read(self, partition: Partition, offset: int, limit: int) -> list[Delivered]:
-        columns = log_records.c
+        place = {"of_topic": partition.topic, "of_partition": partition.number, "from_offset": offset, "at_most": limit}
         async with self.database.reading() as reader:
-            rows = await reader.rows(
-                sa.select(columns.offset, columns.key, columns.headers, columns.value, columns.appended_at)
-                .where(
-                    columns.topic == partition.topic, columns.partition == partition.number, columns.offset >= offset
-                )
-                .order_by(columns.offset)
-                .limit(limit)
-            )
+            rows = await reader.rows(_READ, place)
         return [
             Delivered(
                 topic=partition.topic,
@@ -209,13 +203,8 @@ class SqlLog:
         return self._partitions
 
     async def _read_bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
-        columns = log_partitions.c
         async with self.database.reading() as reader:
-            rows = await reader.rows(
-                sa.select(columns.topic, columns.partition, columns.oldest_offset, columns.next_offset).where(
-                    sets.among(reader, columns.topic, topics)
-                )
-            )
+            rows = await reader.rows(_BOUNDS[reader.dialect], {"topics": list(topics)})
         return {Partition(row.topic, row.partition): Bounds(row.oldest_offset, row.next_offset) for row in rows}
 
     async def _known(self, topics: Collection[str]) -> Mapping[str, int]:
@@ -354,3 +343,26 @@ class SqlSubscription:
 
     async def _things(self) -> Collection[Thing]:
         return [tuple(partition) for partition in await self._log.partitions_of(self._topics)]
+
+
+def _bounds(dialect: str) -> Fixed:
+    columns = log_partitions.c
+    return Fixed(
+        sa.select(columns.topic, columns.partition, columns.oldest_offset, columns.next_offset).where(
+            sets.among_given(dialect, columns.topic, "topics")
+        )
+    )
+
+
+_BOUNDS = {dialect: _bounds(dialect) for dialect in ("postgresql", "sqlite")}
+_RECORDS = log_records.c
+_READ = Fixed(
+    sa.select(_RECORDS.offset, _RECORDS.key, _RECORDS.headers, _RECORDS.value, _RECORDS.appended_at)
+    .where(
+        _RECORDS.topic == sa.bindparam("of_topic"),
+        _RECORDS.partition == sa.bindparam("of_partition"),
+        _RECORDS.offset >= sa.bindparam("from_offset"),
+    )
+    .order_by(_RECORDS.offset)
+    .limit(sa.bindparam("at_most"))
+)
