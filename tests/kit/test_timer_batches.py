@@ -103,15 +103,18 @@ async def test_each_timer_of_a_batch_announces_and_records_under_its_own_name(
 
     @table.when_some("grouped")
     async def grouped(tx: Transaction, due: Sequence[Timer]) -> None:
+        groups.append(len(due))
         for timer in due:
             with acting_for(tx, timer):
                 await announce(tx, timer)
 
+    groups: list[int] = []
     expected = {}
     for kind in ("single", "grouped"):
         for number, subject in enumerate(await set_due(service, 3, kind=kind)):
             expected[str(subject)] = (f"command {number}", f"timer:{kind}")
     await TimerRunner(service.runtime, table).run_due()
+    assert groups == [3]
     assert {envelope.subject: envelope.correlationid for envelope in await service.envelopes()} == {
         subject: correlation for subject, (correlation, _actor) in expected.items()
     }
