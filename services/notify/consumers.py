@@ -15,6 +15,7 @@ from shared.events.contracts import (
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
+    ZoneChanged,
 )
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS, fact_of
@@ -35,6 +36,11 @@ async def pass_on_to_partners(tx: Transaction, envelope: Envelope) -> None:
 
 @handlers.on(CustomerRegistered)
 async def hear_of_customer(tx: Transaction, fact: CustomerRegistered, envelope: Envelope) -> None:
+    await hear_zone(tx, fact.customer_id, fact.zone)
+
+
+@handlers.on(ZoneChanged)
+async def hear_of_another_zone(tx: Transaction, fact: ZoneChanged, envelope: Envelope) -> None:
     await hear_zone(tx, fact.customer_id, fact.zone)
 
 

@@ -29,6 +29,17 @@ class CustomerRegistered(ContractsFact):
     registered_at: AwareDatetime
 
 
+class ZoneChanged(ContractsFact):
+    """A customer moved to another time zone; its contracts keep the zone they were drafted in."""
+
+    aggregate: ClassVar[str] = "customer"
+    kind: ClassVar[str] = "zone-changed"
+    key: ClassVar[str] = "customer_id"
+
+    zone: Text
+    changed_at: AwareDatetime
+
+
 class ServerRegistered(ContractsFact):
     """A customer named a server of its own."""
 
@@ -245,6 +256,7 @@ class WorkWithdrawn(WorkRequestFact):
 
 FACTS: list[type[Fact]] = [
     CustomerRegistered,
+    ZoneChanged,
     ServerRegistered,
     ContractAccepted,
     ContractWithdrawn,

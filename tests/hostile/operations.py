@@ -154,6 +154,7 @@ _SAMPLES: dict[str, Any] = {
         "channel": "portal",
         "customer_id": str(ids["customer_id"]),
     },
+    "change_zone": lambda _ids: {"zone": "Asia/Shanghai", "channel": "portal"},
     "register_server": lambda _ids: {"name": "web-2", "operating_system": "Debian 12", "channel": "portal"},
     "draft_contract": lambda ids: {
         "customer_id": str(ids["customer_id"]),

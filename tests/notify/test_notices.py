@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from services.notify.use_cases import sending
+from shared.events.contracts import ZoneChanged
 from shared.events.notify import NoticeDelivered, NoticeUndeliverable
 from shared.kit.auth import Role
 from tests.infrastructure.smtp import SmtpPeer
-from tests.notify.story import ADDRESS, Story, notices_of, put_contact, run_retries, with_attempts
+from tests.notify.story import ADDRESS, START, Story, notices_of, put_contact, run_retries, with_attempts
 from tests.support.service import ServiceUnderTest
 
 
@@ -31,6 +32,18 @@ async def test_an_invoice_reaches_the_customer_in_english(notify: ServiceUnderTe
     assert "30 April 2031, 12:00:00 (Asia/Shanghai, GMT+08:00)" in body
     assert "clause 3.1 of the service agreement, version 2031-01" in body
     assert "Mailing" not in body
+
+
+async def test_who_moved_reads_of_an_invoice_in_the_new_zone(notify: ServiceUnderTest, smtp_peer: SmtpPeer) -> None:
+    story = Story()
+    await put_contact(notify, story.customer_id)
+    await notify.tell(story.registered_customer())
+    await notify.tell(ZoneChanged(customer_id=story.customer_id, zone="Europe/Berlin", changed_at=START))
+    for fact in (story.accepted(), story.invoiced()):
+        await notify.tell(fact)
+    await notify.run_due()
+    [mail] = smtp_peer.messages_to(ADDRESS)
+    assert "30 April 2031, 06:00:00 (Europe/Berlin, GMT+02:00)" in mail.message.get_content()
 
 
 async def test_an_expiry_warning_reaches_the_customer_in_chinese(notify: ServiceUnderTest, smtp_peer: SmtpPeer) -> None:

@@ -41,6 +41,11 @@ class CustomerView(View):
     registered_at: datetime
 
 
+class ChangeZone(Body):
+    zone: Line
+    channel: Line
+
+
 class RegisterServer(Body):
     name: Line
     operating_system: Line
@@ -81,6 +86,15 @@ async def list_customers(reader: Read, caller: CallerIn, paging: Paging) -> Page
 async def read_customer(customer_id: UUID, reader: Read, caller: CallerIn) -> CustomerView:
     """One customer."""
     customer = await customers.get(reader, customer_id, only_customer=caller.only_customer)
+    return CustomerView.model_validate(customer)
+
+
+@router.post("/{customer_id}/change-zone", callers=WRITERS, refusals=[OralRequest, UnknownZone, NoSuchCustomer])
+async def change_zone(customer_id: UUID, body: ChangeZone, tx: Tx, caller: CallerIn) -> CustomerView:
+    """Move the customer to another time zone; contracts keep the zone they were drafted in."""
+    customer = await stories.change_zone(
+        tx, customer_id, only_customer=caller.only_customer, zone=body.zone, channel=body.channel
+    )
     return CustomerView.model_validate(customer)
 
 

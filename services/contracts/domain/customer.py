@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -31,3 +31,7 @@ class Customer:
 
     def __post_init__(self) -> None:
         zone_named(self.zone)
+
+    def change_zone(self, zone: str) -> Customer:
+        """For contracts drafted from now on: a contract keeps the zone it was drafted in; raises UnknownZone."""
+        return replace(self, zone=zone)

@@ -8,7 +8,7 @@ from services.contracts.db import agreements, customers, servers
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.customer import Customer, CustomerExists, NoSuchCustomer
 from services.contracts.domain.server import Server
-from shared.events.contracts import CustomerRegistered, ServerRegistered
+from shared.events.contracts import CustomerRegistered, ServerRegistered, ZoneChanged
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail
 from shared.kit.db import Transaction
@@ -39,6 +39,21 @@ async def register_customer(
     tx.publish(fact)
     audit_trail.record(tx, customer.id, "register-customer", customer.id, channel=channel)
     return customer
+
+
+async def change_zone(
+    tx: Transaction, customer_id: UUID, *, only_customer: UUID | None, zone: str, channel: str
+) -> Customer:
+    """Contracts drafted from now on run by the new zone; raises NoSuchCustomer, OralRequest, UnknownZone."""
+    customer = await customers.get_for_update(tx, customer_id, only_customer=only_customer)
+    agreements.published().current(tx.now).check_channel(channel)
+    moved = customer.change_zone(zone)
+    if moved == customer:
+        return customer
+    await customers.save_zone(tx, moved)
+    tx.publish(ZoneChanged(customer_id=moved.id, zone=moved.zone, changed_at=tx.now))
+    audit_trail.record(tx, moved.id, "change-zone", moved.id, zone=moved.zone, channel=channel)
+    return moved
 
 
 async def register_server(
