@@ -37,6 +37,8 @@ LEASE = timedelta(seconds=30)
 ATTEMPTS_BEFORE_PARKING = 6
 LONGEST_BACKOFF_SECONDS = 300
 IDLE_SECONDS = 0.5
+MEASURE_SECONDS = 60.0
+"""The count reads all timers: few are parked, so none but the due ones are indexed."""
 
 log = structlog.get_logger("schedule")
 DONE = Counter("mainstay_timers_done_total", "Timers handled", ["service", "kind"])
@@ -207,6 +209,7 @@ class TimerRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; jobs under way get a moment to finish, then their lease runs out for another replica."""
+        measuring = asyncio.create_task(self._measure())
         while not stop.is_set():
             try:
                 busy = await self.run_due()
@@ -219,9 +222,24 @@ class TimerRunner:
                 self.wake.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
-        for task in self._jobs.values():
+        ending = [measuring, *self._jobs.values()]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._jobs.values(), return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _measure(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                await self.measure()
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def measure(self) -> None:
+        """Count what is parked: other replicas park too, and people retry."""
+        async with self._database.reading() as reader:
+            parked = await reader.scalar(
+                sa.select(sa.func.count()).select_from(timers).where(sa.text("parked_at IS NOT NULL"))
+            )
+        PARKED.labels(self._runtime.name).set(parked)
 
     async def run_due(self) -> bool:
         """Claim and run one batch; True when there was work."""
@@ -376,7 +394,6 @@ class TimerRunner:
                 )
             )
             if park:
-                PARKED.labels(self._runtime.name).inc()
                 log.error("timer parked", service=self._runtime.name, kind=timer.kind, timer_id=str(timer.id))
 
 

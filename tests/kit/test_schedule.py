@@ -211,6 +211,21 @@ async def test_a_parked_timer_runs_again_when_a_person_says_so(
     assert seen == ["a"]
 
 
+async def test_the_gauge_of_parked_timers_falls_when_a_person_retries_one(
+    service: ServiceUnderTest, seen: list[str]
+) -> None:
+    for name in ("a", "b"):
+        await a_timer(service, name)
+    await change(service, parked_at=await service.runtime.database.real_now())
+    gauge = schedule.PARKED.labels(service.runtime.name)._value
+    await a_runner(service).measure()
+    assert gauge.get() == 2
+    async with service.runtime.database.transaction() as tx:
+        await retry_parked(tx, (await schedule.list_parked(tx, limit=1))[0].id)
+    await a_runner(service).measure()
+    assert gauge.get() == 1
+
+
 @pytest.mark.parametrize(
     ("trouble", "least_seconds"),
     [(lambda: TryLater("SMTP is away", timedelta(minutes=20)), 1190), (lambda: DatabaseAway(), 0)],
