@@ -22,6 +22,7 @@ def main() -> None:
     except AssertionError:
         sys.exit(1)
     print(f"digest {result.digest}; " + ", ".join(f"{count} {name}" for name, count in result.figures.items()))
+    print("deaths: " + ", ".join(f"{count} {where}" for where, count in result.deaths.items()))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,10 @@ class Dice:
         return longest * (self.random.random() ** 4)
 
 
+def instant_of(stored: int) -> datetime:
+    return _EPOCH + stored * _MICROSECOND
+
+
 def micros(instant: datetime) -> int:
     """As SQLite stores an `Instant`."""
     return (instant - _EPOCH) // _MICROSECOND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from shared.events.envelope import Envelope
 from shared.kernel.errors import Refusal
 from shared.kit import migrations
 from shared.kit.audit_trail import Sealer
-from shared.kit.bus import outbox
+from shared.kit.bus import outbox, positions
 from shared.kit.bus.consumer import Consumer, Fenced, Handlers
 from shared.kit.bus.log import Delivered, Partition
 from shared.kit.bus.outbox import SHARDS
@@ -40,7 +41,7 @@ from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
 from shared.kit.settings import CommonSettings
-from tests.simulation.agenda import Agenda, Dice
+from tests.simulation.agenda import Agenda, Dice, instant_of
 from tests.simulation.faults import Died, Saboteur
 from tests.simulation.network import SimulatedLog, bounds_reader
 from tests.simulation.third_parties import TroubledMailServer, TroubledRestic
@@ -89,6 +90,7 @@ class Place:
         self.relay = Relay(database, self.runtime.log, name=self.name)
         self.consumer = Consumer(self.name, database, self.runtime.log, self.handlers)
         self.runner = TimerRunner(self.runtime, self.timers)
+        self.sealer = Sealer(database, self.name, self.runtime.data_dir)
         self.offsets.clear()
 
 
@@ -136,6 +138,7 @@ class Company:
             self._stack.push_async_callback(runtime.close)
             await migrations.upgrade(runtime.database, runtime.migrations)
             self.places[runtime.name] = self._place(runtime, handlers, timers)
+        self.restic.step, self.mail.step = self.places["backup"].saboteur.step, self.places["notify"].saboteur.step
         self.archive = Archive({name: self.folder / f"{name}.db" for name in self.places})
         self._stack.callback(self.archive.close)
 
@@ -212,7 +215,7 @@ class Company:
         """
         place = self.places[service]
         if self.faults:
-            place.saboteur.arm(self.fate, 0.01, commits=1)
+            place.saboteur.arm(self.fate, 0.01, steps=2)
         done: list[T] = []
         committed: list[bool] = []
         try:
@@ -254,8 +257,8 @@ class Company:
     async def _relay(self, place: Place) -> None:
         place.relay_planned = False
         if self.faults:
-            place.saboteur.arm(self.fate, 0.03, commits=1)
-            self.log.trouble = 0.02
+            place.saboteur.arm(self.fate, 0.03, steps=6)
+            self.log.step, self.log.trouble = place.saboteur.step, 0.02
         try:
             published = await place.relay.publish_once(range(SHARDS))
         except Died:
@@ -264,7 +267,7 @@ class Company:
             published = 1
         finally:
             place.saboteur.disarm()
-            self.log.trouble = 0.0
+            self.log.step, self.log.trouble = (lambda _where: None), 0.0
         waiting = self.archive.value(f"SELECT count(*) FROM {place.name}.outbox")
         if waiting and not place.relay_planned:
             self._plan_relay(place)
@@ -304,6 +307,8 @@ class Company:
 
     async def _deliver(self, place: Place, partitions: Collection[Partition]) -> None:
         """Hand a batch to the consumer, seldom one that another replica has applied meanwhile."""
+        if self.faults and self.fate.falls(0.003):
+            await self._rewind(place, partitions)
         batches = {}
         for partition in partitions:
             offset = await self._offset(place, partition)
@@ -313,7 +318,7 @@ class Company:
             if batch is not None:
                 batches[partition] = batch
         if self.faults:
-            place.saboteur.arm(self.fate, 0.03, commits=1)
+            place.saboteur.arm(self.fate, 0.03, steps=2)
         records = [record for batch in batches.values() for record in batch.records]
         try:
             self._in_hand = records
@@ -333,6 +338,15 @@ class Company:
             told = Told(Envelope.from_binary(record.headers, record.value))
             seq = told.envelope.aggseq
             self.histories.note({told.customer_id}, f"{place.name} {outcome} {told} seq={seq} offset={record.offset}")
+
+    async def _rewind(self, place: Place, partitions: Collection[Partition]) -> None:
+        """Somebody has the consumer read all that is kept once more."""
+        async with place.runtime.database.transaction() as tx:
+            for partition in partitions:
+                await positions.restart_from(tx, place.name, partition, self.log.bounds(partition).oldest)
+        place.offsets.clear()
+        self.histories.counts["rewound"] += 1
+        self.histories.note({COMPANY}, f"{place.name} reads {len(partitions)} partitions again")
 
     async def _offset(self, place: Place, partition: Partition) -> int:
         if partition not in place.offsets:
@@ -365,19 +379,18 @@ class Company:
         place.timers_changed = True
 
     def _next_due(self, place: Place) -> datetime | None:
-        found = self.archive.value(
-            "SELECT min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END)"
-            f" FROM {place.name}.timers WHERE parked_at IS NULL"
-        )
-        return (
-            None
-            if found is None
-            else datetime.fromtimestamp(0, self.clock.now().tzinfo) + timedelta(microseconds=found + 1)
-        )
+        found: int | None = None
+        query = f"SELECT due_at, leased_until FROM {place.name}.timers WHERE parked_at IS NULL ORDER BY due_at"
+        for due_at, leased_until in self.archive.walk(query):
+            if found is not None and due_at >= found:
+                break
+            free_at = max(due_at, leased_until or 0)
+            found = free_at if found is None else min(found, free_at)
+        return None if found is None else instant_of(found + 1)
 
     async def _run_timers(self, place: Place) -> bool:
         if self.faults:
-            place.saboteur.arm(self.fate, 0.02, commits=5)
+            place.saboteur.arm(self.fate, 0.04, steps=12)
         try:
             busy = await place.runner.run_due()
             await self._finish_jobs(place.runner)
@@ -401,6 +414,8 @@ class Company:
 
     async def come_to_rest(self) -> None:
         """Without further faults, deliver what is under way and do what is due."""
+        for place in self.places.values():
+            await self._seal(place)
         self.faults = self.mail.troubled = self.restic.troubled = False
         # The leases of the dead run out.
         self.clock.move_to(self.clock.now() + MINUTE)
@@ -410,10 +425,23 @@ class Company:
         else:
             raise PromiseBroken(None, "the company does not come to rest")
         for place in self.places.values():
-            while await place.sealer.seal():
+            while await self._seal(place):
                 pass
             self.log.forget(place.handlers.topics)
         self.faults = self.mail.troubled = self.restic.troubled = True
+
+    async def _seal(self, place: Place) -> bool:
+        """Seal what is on the audit trail and sign it; True when there may be more."""
+        if self.faults:
+            place.saboteur.arm(self.fate, 0.2, steps=2)
+        try:
+            return bool(await place.sealer.seal())
+        except Died:
+            self.histories.note({COMPANY}, f"{place.name}: the sealer died")
+            place.start()
+            return True
+        finally:
+            place.saboteur.disarm()
 
     async def _work_off(self) -> bool:
         busy = False
@@ -431,10 +459,15 @@ class Company:
                 busy = True
         return busy
 
+    @property
+    def deaths(self) -> Counter[str]:
+        """Of whatever process, by the step at which it died."""
+        return sum((place.saboteur.deaths for place in self.places.values()), Counter())
+
     def figures(self) -> Mapping[str, Any]:
         return {
             "steps": self.steps,
             "events": self.log.appended,
-            "deaths": sum(place.saboteur.deaths for place in self.places.values()),
+            "deaths": sum(self.deaths.values()),
             **self.histories.counts,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -30,35 +31,31 @@ class Died(BaseException):
 
 
 class Saboteur:
-    """A commit hook: once armed, the process dies just before or just after one of the next commits."""
+    """Once armed, the process dies at one of its next steps, which are before and after every commit, every call of a
+    third party and every record's way into the log."""
 
     def __init__(self) -> None:
         self._left = 0
-        self._before = False
-        self.deaths = 0
+        self.deaths: Counter[str] = Counter()
 
-    def arm(self, dice: Dice, probability: float, *, commits: int) -> None:
-        self._left = 0
-        if dice.falls(probability):
-            self._left = dice.random.randint(1, commits)
-            self._before = dice.falls(0.5)
+    def arm(self, dice: Dice, probability: float, *, steps: int) -> None:
+        self._left = dice.random.randint(1, steps) if dice.falls(probability) else 0
 
     def disarm(self) -> None:
         self._left = 0
 
     async def hook(self, tx: Transaction) -> None:
         """The last of the commit hooks."""
+        self.step("before a commit")
+        tx.after_commit(lambda: self.step("after a commit"))
+
+    def step(self, where: str) -> None:
         if self._left == 0:
             return
         self._left -= 1
-        if self._left == 0 and self._before:
-            self._die()
-        elif self._left == 0:
-            tx.after_commit(self._die)
-
-    def _die(self) -> None:
-        self.deaths += 1
-        raise Died()
+        if self._left == 0:
+            self.deaths[where] += 1
+            raise Died()
 
 
 class SimulatedDatabase(Database):

@@ -32,6 +32,7 @@ class SimulatedLog:
         self._dice = dice
         self._partitions: dict[Partition, _Kept] = {}
         self.on_append: Callable[[Partition], None] = lambda _partition: None
+        self.step: Callable[[str], None] = lambda _where: None
         self.trouble = 0.0
         self.appended = 0
 
@@ -41,6 +42,7 @@ class SimulatedLog:
         stored = self._dice.random.randint(0, len(records)) if fails else len(records)
         for record in records[:stored]:
             self._keep(record)
+            self.step("in the middle of an append")
         if fails:
             raise LogAway()
 

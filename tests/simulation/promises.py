@@ -75,6 +75,11 @@ FROM contracts.contracts c JOIN contracts.periods p ON p.contract_id = c.id
 LEFT JOIN contracts.periods b ON b.contract_id = p.contract_id AND b.period_index = p.period_index - 1
 WHERE c.customer_id IN touched AND p.period_index > 1 AND (b.ends_at IS NULL OR b.ends_at <> p.starts_at)
 """,
+    "a contract keeps the zone it was drafted in": """
+SELECT c.customer_id, p.contract_id || '/' || p.period_index || ' in ' || p.zone
+FROM contracts.contracts c JOIN contracts.periods p ON p.contract_id = c.id
+WHERE c.customer_id IN touched AND p.zone <> c.zone
+""",
     "a window's opening is told once": _told_once("service-expiring", "contract_id", "period_index"),
     "a service is registered once": _told_once("service-registered", "contract_id"),
     "a period is renewed once": _told_once("service-renewed", "contract_id", "period_index"),
@@ -232,6 +237,12 @@ HAVING count(p.id) <> (c.status IN ('active', 'held'))
 SELECT p.customer_id, p.id FROM backup.protections p, present
 WHERE p.status = 'active' AND p.customer_id IN touched
   AND p.next_slot_at <= present.now AND p.period_ends_at + 1800000000 <= present.now
+""",
+    "notices are written in the zone where a customer lives or its contract runs": """
+SELECT c.id, c.zone || ' ' || coalesce(n.zone, '') FROM contracts.customers c
+LEFT JOIN notify.customers n ON n.customer_id = c.id WHERE c.id IN touched AND c.zone IS NOT n.zone
+UNION ALL SELECT c.customer_id, c.id FROM contracts.contracts c JOIN notify.contract_zones z ON z.contract_id = c.id
+WHERE c.customer_id IN touched AND z.zone <> c.zone
 """,
     "every cause has its notice": """
 SELECT t.customer_id, t.kind || ' ' || t.id FROM told t

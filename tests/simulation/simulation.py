@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from deploy.cli.audit import verify_trail
 from shared.kit.audit_trail import first_break, sealed_rows
 from tests.simulation.agenda import Agenda, Dice, SimulatedClock
 from tests.simulation.company import Company
@@ -36,6 +37,7 @@ class Result:
 
     digest: str
     figures: Mapping[str, Any]
+    deaths: Mapping[str, int]
 
 
 class Simulation:
@@ -66,7 +68,8 @@ class Simulation:
                 await self._live_until(START + day * DAY)
                 await self._end_day(day)
             await self._rest(everybody=True)
-            return Result(self.company.histories.digest, self.company.figures())
+            await self._check_signatures()
+            return Result(self.company.histories.digest, self.company.figures(), self.company.deaths)
         finally:
             await self.company.close()
 
@@ -147,6 +150,12 @@ class Simulation:
                     rows = await sealed_rows(reader, chain, limit=seq)
                 if len(rows) != seq or rows[-1].hash != digest or first_break(chain, rows) is not None:
                     raise PromiseBroken(chain, f"the audit chain of {name} breaks at {first_break(chain, rows)}")
+
+    async def _check_signatures(self) -> None:
+        """Every chain agrees with the signed heads that are kept outside the database."""
+        for place in self.company.places.values():
+            for broken in (await verify_trail(place.runtime))[2]:
+                raise PromiseBroken(broken.chain, f"the audit trail of {place.name}: {broken}")
 
     def _progress(self, day: int) -> str:
         figures = self.company.figures()

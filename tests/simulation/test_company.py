@@ -25,13 +25,26 @@ SEED = int(os.environ.get("MAINSTAY_SIMULATION_SEED", "20270"))
 CUSTOMERS = int(os.environ.get("MAINSTAY_SIMULATION_CUSTOMERS", "200"))
 YEARS = float(os.environ.get("MAINSTAY_SIMULATION_YEARS", "3"))
 
+DEADLY = {
+    "before a commit",
+    "after a commit",
+    "in the middle of an append",
+    "before a mail",
+    "after a mail",
+    "before a call of restic",
+    "after a call of restic",
+}
+"""Every kind of step at which a process dies."""
+
 
 @pytest.mark.timeout(3600)
 async def test_a_small_company_keeps_its_promises() -> None:
     print(f"seed {SEED}, {CUSTOMERS} customers, {YEARS} years")
     result = await simulate(SEED, CUSTOMERS, YEARS)
     print(result)
-    assert result.figures["deaths"] > 0
+    assert set(result.deaths) == DEADLY
+    assert result.figures["zone-changed"] > 0
+    assert result.figures["rewound"] > 0
 
 
 async def test_the_same_seed_lives_the_same_life_and_another_one_does_not() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,10 @@ class Archive:
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, parameters).fetchall()
+
+    def walk(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Row by row, for who may have enough of it."""
+        return iter(self._connection.execute(query))
 
     def value(self, query: str, *parameters: Any) -> Any:
         return self._connection.execute(query, parameters).fetchone()[0]

@@ -18,6 +18,7 @@ from services.contracts.db import agreements
 from services.contracts.domain.agreement import AcceptedText, AgreementTextDiffers, Language
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import AfterTheEnd, AlreadyDecided, NoSuchContract, NotRegistered
+from services.contracts.domain.customer import NoSuchCustomer
 from services.contracts.domain.server import ServerInAnotherContract
 from services.contracts.use_cases import contracts, customers, renewals, work_requests
 from services.contracts.use_cases.contracts import Word
@@ -26,10 +27,11 @@ from services.notify.use_cases import contacts
 from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove
 from shared.kernel.ids import new_id
+from shared.kernel.period import UnknownZone
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, SECOND, Answer, Company
 from tests.simulation.people.payers import Payer
-from tests.simulation.told import Told
+from tests.simulation.told import PromiseBroken, Told
 
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -115,6 +117,8 @@ class Customer:
         self._plan("profile", 0.85, self.give_profile)
         if self.dice.falls(0.97):
             self._plan("contact", 0.85, self.give_contact)
+        if self.dice.falls(0.4):
+            self.later(DAY, 400 * DAY, self.move)
 
     def _plan(self, _what: str, early: float, step: Callable[[], Awaitable[None]]) -> None:
         if self.dice.falls(early):
@@ -177,6 +181,22 @@ class Customer:
         if self.dice.falls(0.1):
             self.later(20 * DAY, 300 * DAY, self.give_profile)
 
+    async def move(self) -> None:
+        """Contracts keep the calendar they were drafted in; the next one is drafted in the new zone."""
+        zone = self.dice.random.choice(ZONES)
+
+        def move(to: str, channel: str, only_customer: UUID) -> Any:
+            return lambda tx: customers.change_zone(tx, self.id, only_customer=only_customer, zone=to, channel=channel)
+
+        if self.dice.falls(0.2):
+            await self.do("contracts", "move by phone", move(zone, "phone", self.id), must=(OralRequest,))
+            await self.do("contracts", "move to Mars", move("Mars/Olympus", "api", self.id), must=(UnknownZone,))
+            await self.do("contracts", "move another", move(zone, "api", FOREIGN), must=(NoSuchCustomer,))
+        await self.do("contracts", f"move to {zone}", move(zone, self.channel(), self.id))
+        self.zone = zone
+        if self.dice.falls(0.5):
+            self.later(DAY, 400 * DAY, self.move)
+
     async def give_contact(self) -> None:
         bounces = self.dice.falls(0.04)
         address = f"{'gone' if bounces else 'customer'}-{self.number}@example.org"
@@ -218,6 +238,8 @@ class Customer:
         )
         if answer.result is not None:
             contract_id: UUID = answer.result.id
+            if answer.result.zone != self.zone:
+                raise PromiseBroken(self.id, f"drafted in {answer.result.zone}, lives in {self.zone}")
             self.known[contract_id] = Known(contract_id)
             verb = self.withdraw if self.dice.falls(0.04) else self.accept
             self.later(SECOND, 2 * DAY, lambda: verb(contract_id))
