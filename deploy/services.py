@@ -9,6 +9,7 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from shared.kit.auth import Authenticator
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -49,3 +50,8 @@ def topics_of(service: str) -> Collection[str]:
 def worker_of(runtime: Runtime) -> Worker:
     module: Any = import_module(f"services.{runtime.name}.worker")
     return cast(Worker, module.create_worker(runtime))
+
+
+def handlers_of(service: str) -> Handlers:
+    """What its consumer does when another service speaks."""
+    return cast(Handlers, import_module(f"services.{service}.consumers").handlers)

@@ -1,4 +1,4 @@
-"""Events and timers that wait for a person: list, show, retry, skip."""
+"""Events and timers that wait for a person: list, show, retry, skip, replay."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from deploy.cli.output import AsJson, Exit, complain, console, print_json, print
 from deploy.cli.running import ServiceName
 from deploy.environment import PREFIX, explained
 from deploy.opening import insist_up_to_date
-from deploy.services import open_service
+from deploy.services import handlers_of, open_service
 from shared.kit import audit_trail, schedule
-from shared.kit.bus import parking
+from shared.kit.bus import parking, replaying
 from shared.kit.bus.parking import ParkedEvent
+from shared.kit.bus.positions import Stream
 from shared.kit.db import Transaction
+from shared.kit.parked_api import NOTHING_SINGLE, recording
 from shared.kit.runtime import Runtime
 
 R = TypeVar("R")
@@ -32,6 +34,7 @@ timers = typer.Typer(help="Timers that failed too often.", no_args_is_help=True)
 
 EventId = Annotated[UUID | None, typer.Argument(help="Which parked event.")]
 OfClass = Annotated[str | None, typer.Option("--class", help="Every event that blocks its key with this error class.")]
+By = Annotated[str, typer.Option(help="Who decides this; default: you on this machine.")]
 Limit = Annotated[int, typer.Option(min=1, max=LONGEST_LIST, help="At most so many.")]
 
 
@@ -109,10 +112,14 @@ def retry_events(
     _one_of(event_id, error_class)
 
     async def work(tx: Transaction) -> int:
+        tx.actor = _me()
         if event_id is not None:
             await parking.retry(tx, event_id, accept_gap=accept_gap)
+            audit_trail.record(tx, None, "retry-event", event_id, accept_gap=accept_gap)
             return 1
-        return await parking.retry_all(tx, consumer=service, error_class=error_class or "")
+        count = await parking.retry_all(tx, consumer=service, error_class=error_class or "")
+        audit_trail.record(tx, None, "retry-events", NOTHING_SINGLE, error=error_class, count=count)
+        return count
 
     _report("retried", _changing(service, work), as_json=as_json)
 
@@ -123,17 +130,12 @@ def skip_events(
     reason: Annotated[str, typer.Option(help="Why going on without it is right; kept on the audit trail.")],
     event_id: EventId = None,
     error_class: OfClass = None,
-    by: Annotated[str, typer.Option(help="Who decides this; default: you on this machine.")] = "",
+    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Go on without an event: one, or all with one error class. The event is kept as skipped."""
     _one_of(event_id, error_class)
-    who = by or f"cli:{getpass.getuser()}"
-
-    def audit(tx: Transaction, event: ParkedEvent) -> None:
-        audit_trail.record(
-            tx, None, "skip-event", event.id, topic=event.topic, key=event.key, error=event.error_class, reason=reason
-        )
+    who, audit = by or _me(), recording("skip-event", reason)
 
     async def work(tx: Transaction) -> int:
         tx.actor = who
@@ -145,6 +147,56 @@ def skip_events(
         )
 
     _report("skipped", _changing(service, work), as_json=as_json)
+
+
+@parked.command("replay")
+def replay_events(
+    service: ServiceName,
+    reason: Annotated[str, typer.Option(help="Why it is right by now; kept on the audit trail.")],
+    event_id: EventId = None,
+    error_class: Annotated[
+        str | None, typer.Option("--class", help="Every event that was skipped with this error class.")
+    ] = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Apply a skipped event after all, behind what its key has had since: one, or all with one error class or none."""
+    _one_of(event_id, error_class)
+    handlers = handlers_of(service)
+
+    async def work(tx: Transaction) -> int:
+        tx.actor = by or _me()
+        if event_id is not None:
+            events = [await replaying.replay_skipped(tx, handlers, event_id)]
+        else:
+            events = await replaying.replay_all_skipped(tx, handlers, consumer=service, error_class=error_class or "")
+        for event in events:
+            recording("replay-event", reason)(tx, event)
+        return len(events)
+
+    _report("replayed", _changing(service, work), as_json=as_json)
+
+
+@parked.command("replay-key")
+def replay_key(
+    service: ServiceName,
+    topic: Annotated[str, typer.Argument(help="The topic, for instance billing.payment.")],
+    key: Annotated[str, typer.Argument(help="The key, which is the aggregate's id.")],
+    from_seq: Annotated[int, typer.Option(min=1, help="aggseq of the first event to be heard again.")],
+    reason: Annotated[str, typer.Option(help="Why, for instance which defect was mended; kept on the audit trail.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Have the worker hear one key's events again from the log, for instance after a handler was mended."""
+
+    async def work(tx: Transaction) -> int:
+        tx.actor = by or _me()
+        last = await replaying.replay_key(tx, service, Stream(topic, key), from_seq=from_seq)
+        details = {"topic": topic, "key": key, "from_seq": from_seq, "reason": reason}
+        audit_trail.record(tx, None, "replay-key", NOTHING_SINGLE, **details)
+        return last.seq - from_seq + 1
+
+    _report("to be heard again", _changing(service, work), as_json=as_json)
 
 
 @timers.command("parked")
@@ -177,6 +229,10 @@ def retry_timer(
         return 1
 
     _report("retried", _changing(service, work), as_json=as_json)
+
+
+def _me() -> str:
+    return f"cli:{getpass.getuser()}"
 
 
 def _with(service: str, work: Callable[[Runtime], Awaitable[R]]) -> R:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from services.backup import consumers
 from services.backup import gateways as real_gateways
 from services.backup.api import files, protections, restores, runs
 from services.backup.gateways import Gateways
@@ -48,4 +49,5 @@ def create_app(opened: Runtime) -> FastAPI:
         title=NAME,
         description=DESCRIPTION,
         routers=[files.router, protections.router, runs.router, restores.router, decisions.router()],
+        handlers=consumers.handlers,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from services.billing import consumers
 from services.billing.api import credits, invoices, payments, profiles
 from services.billing.db import houses
 from services.billing.settings import BillingSettings, house_from
@@ -46,4 +47,5 @@ def create_app(runtime: Runtime) -> FastAPI:
         title="Billing",
         description="Billing profiles, invoices, payments with evidence, their audit, and credit.",
         routers=[profiles.router, invoices.router, payments.router, credits.router, decisions.router()],
+        handlers=consumers.handlers,
     )

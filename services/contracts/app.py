@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from services.contracts import consumers
 from services.contracts.api import agreements, catalogue, contracts, customers, work_requests
 from services.contracts.db import agreements as agreement_folders
 from services.contracts.db import catalogue as catalogue_file
@@ -57,4 +58,5 @@ def create_app(runtime: Runtime) -> FastAPI:
             work_requests.router,
             decisions.router(),
         ],
+        handlers=consumers.handlers,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.notify import gateways
+from services.notify import consumers, gateways
 from services.notify.api import contacts, feeds, notices, partners
 from services.notify.settings import NotifySettings
 from shared.kit import decisions, runtime
@@ -49,4 +49,5 @@ def create_app(runtime: Runtime) -> FastAPI:
             feeds.router,
             decisions.router(),
         ],
+        handlers=consumers.handlers,
     )

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.kit import clock_api, parked_api, problems
+from shared.kit.bus.handlers import Handlers
 from shared.kit.edge import ServiceApp
 from shared.kit.rate_limits import RateLimits
 from shared.kit.routing import BodiesHeld, HouseRouter
@@ -19,8 +20,13 @@ from shared.kit.runtime import Runtime
 VERSION = "0.1.0"
 
 
-def service_app(runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter]) -> ServiceApp:
-    """The service's application, to be mounted at `/<service>` (it names that prefix in its OpenAPI)."""
+def service_app(
+    runtime: Runtime, *, title: str, description: str, routers: Iterable[HouseRouter], handlers: Handlers
+) -> ServiceApp:
+    """The service's application, to be mounted at `/<service>` (it names that prefix in its OpenAPI).
+
+    `handlers` are its consumer's: an administrator may have a skipped event applied after all.
+    """
 
     app = ServiceApp(
         runtime,
@@ -35,7 +41,7 @@ def service_app(runtime: Runtime, *, title: str, description: str, routers: Iter
     app.state.rate_limits = RateLimits(runtime.common.rate_limit_per_second, runtime.common.rate_limit_burst)
     app.state.bodies_held = BodiesHeld()
     problems.install(app)
-    for router in (*routers, parked_api.router()):
+    for router in (*routers, parked_api.router(handlers)):
         app.include_router(router)
     if runtime.common.clock == "virtual":
         app.include_router(clock_api.router())

@@ -208,6 +208,11 @@ _SAMPLES: dict[str, Any] = {
     "end_partner_link": _in_writing,
     "retry_parked_event": lambda _ids: {"accept_gap": False},
     "skip_parked_event": _reason,
+    "replay_skipped_event": _reason,
+    "retry_parked_events": lambda _ids: {"error_class": "KeyError"},
+    "skip_parked_events": lambda _ids: {"error_class": "KeyError", "reason": "a known defect"},
+    "replay_skipped_events": lambda _ids: {"error_class": "KeyError", "reason": "mended"},
+    "replay_key": lambda _ids: {"topic": "billing.payment", "key": "none", "from_seq": 1, "reason": "mended"},
 }
 
 

@@ -226,19 +226,26 @@ def open_parcels(url: str, folder: Path, **settings: Any) -> Runtime:
     )
 
 
-def parcels_app(runtime: Runtime) -> FastAPI:
-    return service_app(runtime, title="Parcels", description="Throw-away.", routers=[router, decisions.router()])
+def parcels_app(runtime: Runtime, handlers: Handlers | None = None) -> FastAPI:
+    return service_app(
+        runtime,
+        title="Parcels",
+        description="Throw-away.",
+        routers=[router, decisions.router()],
+        handlers=handlers or Handlers(),
+    )
 
 
 @asynccontextmanager
 async def running_parcels(
-    url: str, folder: Path, *, timers: Timers | None = None, **settings: Any
+    url: str, folder: Path, *, timers: Timers | None = None, handlers: Handlers | None = None, **settings: Any
 ) -> AsyncIterator[ServiceUnderTest]:
     """The service with its tables, over a database that is empty."""
     runtime = open_parcels(url, folder, **settings)
     await create_tables(runtime.database)
+    handlers = handlers or Handlers()
     service = ServiceUnderTest(
-        runtime, parcels_app(runtime), Handlers(), timers or Timers(), development_issuer(runtime.common)
+        runtime, parcels_app(runtime, handlers), handlers, timers or Timers(), development_issuer(runtime.common)
     )
     try:
         yield service

@@ -32,11 +32,13 @@ from shared.events.envelope import Envelope
 from shared.kernel.errors import Refusal
 from shared.kit import migrations
 from shared.kit.audit_trail import Sealer
-from shared.kit.bus import outbox, positions
+from shared.kit.bus import outbox, positions, replaying
 from shared.kit.bus.consumer import Consumer, Fenced, Handlers
 from shared.kit.bus.log import Delivered, Partition
 from shared.kit.bus.outbox import SHARDS
+from shared.kit.bus.positions import Stream
 from shared.kit.bus.relay import Relay
+from shared.kit.bus.replaying import NothingToReplay
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
@@ -111,6 +113,7 @@ class Company:
         self.folder = folder
         self.histories = Histories(self.clock)
         self.touched: set[UUID] = set()
+        self.to_hear_again: set[UUID] = set()
         self.places: dict[str, Place] = {}
         self.faults = True
         self.steps = 0
@@ -309,6 +312,8 @@ class Company:
         """Hand a batch to the consumer, seldom one that another replica has applied meanwhile."""
         if self.faults and self.fate.falls(0.003):
             await self._rewind(place, partitions)
+        if self.faults and self.fate.falls(0.01):
+            await self._replay(place, self.fate.random.choice(sorted(partitions)))
         batches = {}
         for partition in partitions:
             offset = await self._offset(place, partition)
@@ -347,6 +352,25 @@ class Company:
         place.offsets.clear()
         self.histories.counts["rewound"] += 1
         self.histories.note({COMPANY}, f"{place.name} reads {len(partitions)} partitions again")
+
+    async def _replay(self, place: Place, partition: Partition) -> None:
+        """Somebody has the consumer apply the last events of a key once more."""
+        record = self.fate.random.choice(self.log.kept(partition))
+        told, stream = Told(Envelope.from_binary(record.headers, record.value)), Stream(record.topic, record.key)
+        async with place.runtime.database.transaction() as tx:
+            try:
+                await replaying.replay_key(tx, place.name, stream, from_seq=told.envelope.aggseq)
+            except NothingToReplay:
+                return
+        if place.name == "notify":
+            self.to_hear_again |= {
+                each.id
+                for each in (Envelope.from_binary(one.headers, one.value) for one in self.log.kept(partition))
+                if each.subject == told.envelope.subject and each.aggseq >= told.envelope.aggseq
+            }
+        place.offsets.clear()
+        self.histories.counts["replayed"] += 1
+        self.histories.note({told.customer_id}, f"{place.name} hears {told} and what follows again")
 
     async def _offset(self, place: Place, partition: Partition) -> int:
         if partition not in place.offsets:

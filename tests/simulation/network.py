@@ -75,6 +75,9 @@ class SimulatedLog:
             kept = self._partitions[partition]
             kept.oldest, kept.records = kept.end, []
 
+    def kept(self, partition: Partition) -> Sequence[Delivered]:
+        return self._partitions[partition].records
+
     def take(self, topic: str) -> list[Delivered]:
         """Read and drop a topic of one partition."""
         kept = self._partitions.setdefault(Partition(topic, 0), _Kept())

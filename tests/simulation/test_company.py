@@ -45,6 +45,7 @@ async def test_a_small_company_keeps_its_promises() -> None:
     assert set(result.deaths) == DEADLY
     assert result.figures["zone-changed"] > 0
     assert result.figures["rewound"] > 0
+    assert result.figures["replayed"] > 0
 
 
 async def test_the_same_seed_lives_the_same_life_and_another_one_does_not() -> None:

@@ -40,6 +40,15 @@ async def add(tx: Transaction, event_id: UUID, events: Iterable[tuple[UUID, int,
     await sets.put(tx, partner_events, rows)
 
 
+async def who_has(tx: Transaction, partner_ids: Collection[UUID], event_id: UUID) -> set[UUID]:
+    """Those of the partners whose feed has this event already."""
+    columns = partner_events.c
+    rows = await tx.rows(
+        sa.select(columns.partner_id).where(sets.among(tx, columns.partner_id, partner_ids), columns.event_id == event_id)
+    )
+    return {row.partner_id for row in rows}
+
+
 async def stream_of(reader: Reader, partner_id: UUID) -> Stream:
     """Raises NoSuchPartner."""
     row = await reader.row(sa.select(partner_streams).where(partner_streams.c.partner_id == partner_id))

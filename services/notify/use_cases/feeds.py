@@ -21,7 +21,7 @@ PURGE_BATCH = 5_000
 
 
 async def fan_out(tx: Transaction, fact: Fact, envelope: Envelope) -> None:
-    """One event for each partner linked to the fact's customer at this moment."""
+    """One event for each partner linked to the fact's customer at this moment, also when the fact is replayed."""
     data = fact.redacted()
     if data is None:
         return
@@ -29,6 +29,8 @@ async def fan_out(tx: Transaction, fact: Fact, envelope: Envelope) -> None:
     if isinstance(fact, PartnerLinkFact):
         # Whom else a customer works with is none of a partner's business.
         linked = [partner_id for partner_id in linked if partner_id == fact.partner_id]
+    told = await feeds.who_has(tx, linked, envelope.id) if linked else set()
+    linked = [partner_id for partner_id in linked if partner_id not in told]
     if not linked:
         return
     numbers = await feeds.next_seqs(tx, linked)

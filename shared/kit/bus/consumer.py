@@ -18,7 +18,7 @@ from shared.kit.bus.doorbell import run_until, wait_for_any
 from shared.kit.bus.handlers import AnyHandler, Handlers, is_known, run_handlers
 from shared.kit.bus.log import Batch, Delivered, EventLog, Lag, Partition, ReadBounds, Subscription
 from shared.kit.bus.parking import Gap, Head, ParkedRetries, RetryPlan
-from shared.kit.bus.positions import Position, StoredOffset, Stream, Verdict
+from shared.kit.bus.positions import FROM_THE_OLDEST, Position, StoredOffset, Stream, Verdict
 from shared.kit.db import Database, LockedByAnother, Transaction
 
 __all__ = ["Consumer", "Handlers"]
@@ -80,6 +80,7 @@ class Consumer:
         self._failures = 0
         self._stubborn: Counter[tuple[Partition, int]] = Counter()
         self._stuck: set[Partition] = set()
+        self._reached: dict[Partition, int] = {}
         self._shown: set[Partition] = set()
         self._subscription: Subscription | None = None
 
@@ -195,6 +196,7 @@ class Consumer:
                 if index % YIELD_EVERY == YIELD_EVERY - 1:
                     await asyncio.sleep(0)
             await work.save()
+        self._reached.update({partition: batch.next for partition, batch in batches.items()})
         self._count(counts)
 
     def _count(self, counts: Counter[str]) -> None:
@@ -219,12 +221,17 @@ class Consumer:
         offsets = {}
         for partition in assigned:
             offset, (oldest, end) = stored[partition].next, bounds[partition]
+            if offset == FROM_THE_OLDEST:
+                async with self._database.transaction() as tx:
+                    await positions.go_on_at(tx, self._name, partition, oldest)
+                offset = oldest
             if offset < oldest:
                 self._stop_at_loss(partition, offset, oldest)
                 continue
             if offset > end and partition not in new:
                 offset = await self._start_over(partition, offset, end, oldest)
             self._stuck.discard(partition)
+            self._reached[partition] = offset
             metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(0)
             offsets[partition] = offset
         return offsets
@@ -267,7 +274,13 @@ class Consumer:
                 await self._retries.measure()
                 if self._subscription is not None:
                     self._show_lag(await self._subscription.lag())
-                    self._subscription.rewind(set(self._stuck))
+                    self._subscription.rewind(self._stuck | await self._put_back())
+
+    async def _put_back(self) -> set[Partition]:
+        """Partitions that a person wants read again: nothing new has to come for that to be seen."""
+        async with self._database.reading() as reader:
+            stored = await positions.read_offsets(reader, self._name, self._handlers.topics)
+        return {each for each, offset in stored.items() if offset.next < self._reached.get(each, offset.next)}
 
     def _show_lag(self, lags: Mapping[Partition, Lag]) -> None:
         for partition in self._shown - lags.keys():

@@ -15,6 +15,9 @@ from shared.kit.bus.tables import consumer_offsets, consumer_positions
 from shared.kit.db import Reader, Transaction
 from shared.kit.statements import Fixed
 
+FROM_THE_OLDEST = -1
+"""In place of an offset: whatever the log still holds when it is read."""
+
 
 class NoSuchPartition(NotFound):
     """This consumer does not read that partition."""
@@ -139,6 +142,16 @@ async def begin_at(tx: Transaction, consumer: str, offsets: Mapping[Partition, i
         for partition, offset in sorted(offsets.items())
     ]
     await sets.put(tx, consumer_offsets, rows, on=("consumer", "topic", "partition"))
+
+
+async def go_on_at(tx: Transaction, consumer: str, partition: Partition, offset: int) -> None:
+    """Read on from `offset`, which is where the log begins by now."""
+    columns = consumer_offsets.c
+    await tx.execute(
+        sa.update(consumer_offsets)
+        .where(columns.consumer == consumer, columns.topic == partition.topic, columns.partition == partition.number)
+        .values(next_offset=offset)
+    )
 
 
 async def restart_from(tx: Transaction, consumer: str, partition: Partition, offset: int) -> None:

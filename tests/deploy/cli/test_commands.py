@@ -22,10 +22,14 @@ from deploy import environment
 from deploy.cli.main import main
 from deploy.opening import opened_log
 from deploy.services import open_service
+from services.notify.db.tables import customers
+from shared.events.contracts import ZoneChanged
+from shared.events.envelope import Envelope
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail
 from shared.kit.bus import positions
-from shared.kit.bus.log import Partition, Record
+from shared.kit.bus.log import Partition, Record, headers_to_json
+from shared.kit.bus.positions import Position, Stream
 from shared.kit.bus.sql_log import SqlLog
 from shared.kit.bus.tables import parked_events
 from shared.kit.db import Transaction
@@ -155,7 +159,28 @@ def test_a_parked_event_is_listed_shown_retried_and_skipped_on_the_record(folder
     assert told("parked", "list", "billing") == []
     assert [one["skipped_reason"] for one in told("parked", "list", "billing", "--skipped")] == ["a test"]
     recorded = changing("billing", lambda tx: tx.rows(sa.select(audit_rows.c.event)))
-    assert [row.event["verb"] for row in recorded] == ["skip-event"]
+    assert [row.event["verb"] for row in recorded] == ["retry-event", "skip-event"]
+
+
+def test_a_skipped_event_is_applied_after_all_and_its_key_heard_again(folder: Path) -> None:
+    told("migrate", "notify")
+    changing("notify", skipped_move)
+    stream = ("contracts.customer", str(MOVED.customer_id))
+    assert told("parked", "replay", "notify", "--class", "KeyError", "--reason", "mended") == {"replayed": 1}
+    zones = changing("notify", lambda tx: tx.rows(sa.select(customers.c.customer_id, customers.c.zone)))
+    assert [tuple(row) for row in zones] == [(MOVED.customer_id, MOVED.zone)]
+    assert told("parked", "list", "notify", "--skipped") == []
+    done = mainstay("parked", "replay-key", "notify", *stream, "--from-seq", "3", "--reason", "mended")
+    assert (done.returncode, done.stderr.strip()) == (1, "Of this key nothing was applied from that number on.")
+    assert told("parked", "replay-key", "notify", *stream, "--from-seq", "2", "--reason", "mended") == {
+        "to be heard again": 1
+    }
+    recorded = changing("notify", lambda tx: tx.rows(sa.select(audit_rows.c.event).order_by(audit_rows.c.id)))
+    assert [(row.event["verb"], row.event["reason"]) for row in recorded] == [
+        ("replay-event", "mended"),
+        ("replay-key", "mended"),
+    ]
+    assert all(row.event["by"].startswith("cli:") for row in recorded)
 
 
 NOBODYS = "01a20700-0000-7000-8000-000000000000"
@@ -167,6 +192,8 @@ NOBODYS = "01a20700-0000-7000-8000-000000000000"
         (("skip", "billing", "--reason", "x"), 2),
         (("retry", "billing", NOBODYS), 1),
         (("show", "billing", NOBODYS), 1),
+        (("replay", "billing", NOBODYS, "--reason", "x"), 1),
+        (("replay", "billing", "--reason", "x"), 2),
         (("retry", "billing", "not-an-id"), 2),
     ],
     ids=str,
@@ -243,7 +270,27 @@ def test_generated_documents_are_compared_with_the_code(folder: Path) -> None:
     assert '+    "title": "Mainstay events"' in done.stderr
 
 
-async def park(tx: Transaction) -> UUID:
+MOVED = ZoneChanged(customer_id=UUID(int=9), zone="Asia/Shanghai", changed_at=datetime(2030, 1, 1, tzinfo=UTC))
+
+
+async def skipped_move(tx: Transaction) -> None:
+    """A customer's move, which was skipped as the second event of its key."""
+    envelope = Envelope(
+        id=new_id(), source="/contracts", type=MOVED.type_name(), subject=str(MOVED.customer_id), time=tx.now,
+        dataschema="", aggseq=2, aggepoch=1, correlationid="test", data=MOVED.model_dump(mode="json"),
+    )  # fmt: skip
+    headers, value = envelope.binary()
+    await park(
+        tx,
+        consumer="notify", topic=MOVED.topic(), key=str(MOVED.customer_id), type=envelope.type, status="skipped",
+        headers=headers_to_json(headers), value=value,
+        skipped_at=tx.now, skipped_by="ann", skipped_reason="a defect",
+    )  # fmt: skip
+    stream = Stream(MOVED.topic(), str(MOVED.customer_id))
+    await positions.write_positions(tx, "notify", {stream: Position(1, 2)})
+
+
+async def park(tx: Transaction, **changes: object) -> UUID:
     event_id = new_id()
     await tx.insert(
         parked_events,
@@ -265,6 +312,7 @@ async def park(tx: Transaction) -> UUID:
             "error": "poison",
             "attempts": 16,
             "parked_at": tx.now,
+            **changes,
         },
     )
     return event_id

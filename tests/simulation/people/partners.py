@@ -35,8 +35,10 @@ class Feed:
     read: int = 0
 
     def expect(self, event_id: str) -> None:
-        self.last += 1
-        self.expected[self.last] = event_id
+        """Once, also when the event is heard again."""
+        if event_id not in self.expected.values():
+            self.last += 1
+            self.expected[self.last] = event_id
 
 
 class Partners:
@@ -102,7 +104,9 @@ class Partners:
         """Notify has committed these, in this order; what it had before counts once."""
         for record in records:
             told = Told(Envelope.from_binary(record.headers, record.value))
-            if told.envelope.id not in self._heard:
+            again = told.envelope.id in self.company.to_hear_again
+            self.company.to_hear_again.discard(told.envelope.id)
+            if again or told.envelope.id not in self._heard:
                 self._heard.add(told.envelope.id)
                 self._expect(told)
 
