@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from shared.kit.auth import Authenticator
 from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import EventLog
+from shared.kit.bus.restoring import Memory
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings, ServiceSettings
 from shared.kit.worker import Worker
@@ -55,3 +56,8 @@ def worker_of(runtime: Runtime) -> Worker:
 def handlers_of(service: str) -> Handlers:
     """What its consumer does when another service speaks."""
     return cast(Handlers, import_module(f"services.{service}.consumers").handlers)
+
+
+def memory_of(service: str) -> Memory:
+    """What it takes from its own facts after a restore."""
+    return cast(Memory, getattr(import_module(f"services.{service}.consumers"), "memory", Memory()))

@@ -22,6 +22,7 @@ from deploy.services import open_service
 from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows, signing_key
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
+from shared.kit.signed_heads import Head, signed_text
 from shared.kit.tables import audit_rows
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -77,7 +78,7 @@ async def _verify(service: str) -> tuple[int, int, list[Break]]:
 
 async def verify_trail(runtime: Runtime) -> tuple[int, int, list[Break]]:
     """Number of chains, of sealed rows, and the first break of each chain that has one."""
-    heads, breaks = _signed_heads(runtime.name, runtime.data_dir)
+    heads, breaks = signed_heads(runtime.name, runtime.data_dir)
     rows = 0
     # A chain that lost all its rows is still named by its signed heads.
     chains = await _chains(runtime.database) | set(heads)
@@ -118,7 +119,7 @@ async def _verify_chain(database: Database, chain: UUID, signed: Heads) -> tuple
     return last, None
 
 
-def _signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[Break]]:
+def signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[Break]]:
     path = data_dir / "audit" / f"{service}.heads.jsonl"
     heads: dict[UUID, Heads] = {}
     breaks: list[Break] = []
@@ -130,8 +131,12 @@ def _signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list
         if head is None:
             breaks.append(Break(None, None, f"{path.name}, line {number}: the signature does not hold"))
             continue
-        chain, seq, digest = head
-        heads.setdefault(chain, {})[seq] = digest
+        (chain, seq, digest), restored = head
+        of_chain = heads.setdefault(chain, {})
+        if restored:
+            heads[chain] = of_chain = {before: hash for before, hash in of_chain.items() if before <= seq}
+        if seq:
+            of_chain[seq] = digest
     return heads, breaks
 
 
@@ -143,11 +148,12 @@ def _complete_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _verified(line: str, service: str, public: Ed25519PublicKey) -> tuple[UUID, int, str] | None:
+def _verified(line: str, service: str, public: Ed25519PublicKey) -> tuple[Head, bool] | None:
+    """The head, and whether the database was restored to it."""
     try:
         said = json.loads(line)
-        chain, seq, digest = UUID(said["chain"]), int(said["seq"]), str(said["hash"])
-        public.verify(bytes.fromhex(said["signature"]), f"{service}:{chain}:{seq}:{digest}".encode())
+        head, restored = Head(UUID(said["chain"]), int(said["seq"]), str(said["hash"])), "restored" in said
+        public.verify(bytes.fromhex(said["signature"]), signed_text(service, head, restored=restored))
     except (ValueError, KeyError, TypeError, InvalidSignature):
         return None
-    return chain, seq, digest
+    return head, restored

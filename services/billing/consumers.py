@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from services.billing.db import numbering
 from services.billing.domain.ending import Ending
-from services.billing.domain.invoice import VoidReason
+from services.billing.domain.invoice import Number, VoidReason
 from services.billing.use_cases import invoices
+from shared.events.billing import InvoiceIssued
 from shared.events.contracts import (
     ContractAccepted,
     ContractWithdrawn,
@@ -16,9 +18,11 @@ from shared.events.contracts import (
 )
 from shared.events.envelope import Envelope
 from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.restoring import Memory
 from shared.kit.db import Transaction
 
 handlers = Handlers()
+memory = Memory()
 
 
 @handlers.on(ContractAccepted)
@@ -102,3 +106,9 @@ async def withdraw_renewal(tx: Transaction, fact: StopRequested, _envelope: Enve
 @handlers.on(ServiceRenewed)
 async def serve_renewed(tx: Transaction, fact: ServiceRenewed, _envelope: Envelope) -> None:
     await invoices.serve_period(tx, fact.contract_id, fact.period_index)
+
+
+@memory.facts.on(InvoiceIssued)
+async def keep_number(tx: Transaction, fact: InvoiceIssued, _envelope: Envelope) -> None:
+    """A customer holds an invoice of this number: it is not given to another."""
+    await numbering.go_on_after(tx, Number.read(fact.number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.notify.domain.notice import NoticeKind
-from services.notify.use_cases.feeds import fan_out
+from services.notify.use_cases.feeds import fan_out, recall_event, told_to_partners
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
 from shared.events.billing import InvoiceIssued, PaymentAudited
 from shared.events.contracts import (
@@ -20,9 +20,11 @@ from shared.events.contracts import (
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS, fact_of
 from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.restoring import Memory
 from shared.kit.db import Transaction
 
 handlers = Handlers()
+memory = Memory(topics=told_to_partners, recall=recall_event)
 
 ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired
 

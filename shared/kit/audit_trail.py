@@ -117,9 +117,7 @@ class Sealer:
     def __init__(self, database: Database, service: str, data_dir: Path) -> None:
         self._database = database
         self._service = service
-        self._signed = SignedHeads(
-            data_dir / "audit" / f"{service}.heads.jsonl", service, signing_key(data_dir / "keys" / "audit.pem")
-        )
+        self._signed = heads_on_file(service, data_dir)
         self._may_lack_heads = True
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -201,6 +199,11 @@ class Sealer:
             await tx.execute(_LINK_ON_POSTGRESQL, {"ids": ids, "seqs": seqs, "digests": digests})
         else:
             await tx.execute(_LINK_ON_SQLITE, {"links": json.dumps(links)})
+
+
+def heads_on_file(service: str, data_dir: Path) -> SignedHeads:
+    key = signing_key(data_dir / "keys" / "audit.pem")
+    return SignedHeads(data_dir / "audit" / f"{service}.heads.jsonl", service, key)
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

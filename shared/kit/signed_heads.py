@@ -31,8 +31,9 @@ class SignedHeads:
         self._service = service
         self._key = key
 
-    def append(self, heads: Iterable[Head]) -> None:
-        lines = "".join(f"{self._line(head)}\n" for head in heads)
+    def append(self, heads: Iterable[Head], *, restored: bool = False) -> None:
+        """`restored`: the database was put back to these heads, and what was signed beyond them is void."""
+        lines = "".join(f"{self._line(head, restored=restored)}\n" for head in heads)
         if not lines:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +58,15 @@ class SignedHeads:
             file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
             return file.read()
 
-    def _line(self, head: Head) -> str:
+    def _line(self, head: Head, *, restored: bool) -> str:
         chain, seq, digest = head
-        signature = self._key.sign(f"{self._service}:{chain}:{seq}:{digest}".encode()).hex()
-        return json.dumps({"chain": str(chain), "seq": seq, "hash": digest, "signature": signature})
+        signature = self._key.sign(signed_text(self._service, head, restored=restored)).hex()
+        said = {"chain": str(chain), "seq": seq, "hash": digest, "signature": signature}
+        return json.dumps({**said, "restored": True} if restored else said)
+
+
+def signed_text(service: str, head: Head, *, restored: bool) -> bytes:
+    return f"{service}:{head.chain}:{head.seq}:{head.hash}{':restored' if restored else ''}".encode()
 
 
 def _told(line: bytes) -> tuple[str, str] | None:

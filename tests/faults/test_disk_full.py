@@ -165,7 +165,9 @@ async def test_an_upload_needs_no_temporary_folder(
     disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_parcels(f"sqlite:///{tmp_path}/parcels.db", tmp_path) as service:
-        service.app = service_app(service.runtime, title="Uploads", description="Throw-away.", routers=[router])
+        service.app = service_app(
+            service.runtime, title="Uploads", description="Throw-away.", routers=[router], handlers=service.handlers
+        )
         disk.fill()
         monkeypatch.setattr("tempfile.tempdir", str(disk.path))
         answer = await service.as_role(Role.SUPPORT).post("/v1/uploads", files={"file": bytes(5_000_000)})

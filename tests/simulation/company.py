@@ -348,7 +348,7 @@ class Company:
         """Somebody has the consumer read all that is kept once more."""
         async with place.runtime.database.transaction() as tx:
             for partition in partitions:
-                await positions.restart_from(tx, place.name, partition, self.log.bounds(partition).oldest)
+                await positions.restart_from(tx, place.name, partition, self.log.bounds_of(partition).oldest)
         place.offsets.clear()
         self.histories.counts["rewound"] += 1
         self.histories.note({COMPANY}, f"{place.name} reads {len(partitions)} partitions again")

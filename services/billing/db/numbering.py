@@ -20,3 +20,16 @@ async def next_in(tx: Transaction, series: str, year: int) -> Number:
         .returning(columns.last)
     )
     return Number(series=series, year=year, sequence=sequence)
+
+
+async def go_on_after(tx: Transaction, number: Number) -> None:
+    """That number is taken, whatever this database knows of it."""
+    await tx.insert_once(
+        number_series, {"series": number.series, "year": number.year, "last": 0}, on=["series", "year"]
+    )
+    columns = number_series.c
+    await tx.execute(
+        sa.update(number_series)
+        .where(columns.series == number.series, columns.year == number.year, columns.last < number.sequence)
+        .values(last=number.sequence)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from services.billing.domain.profile import Party
 from services.billing.domain.tax import TaxCategory, TaxTreatment
-from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.lifecycle import Lifecycle
 from shared.kernel.money import CurrencyMismatch, Money, RoundingMode, share, total
 
@@ -23,6 +24,8 @@ class InvoiceStatus(StrEnum):
     PAID = "paid"
     VOID = "void"
 
+
+_NUMBER = re.compile(r"(?P<series>\S{1,10})-(?P<year>\d{4})-(?P<sequence>\d{6,9})", re.ASCII)
 
 DRAFT, ISSUED, PAID, VOID = InvoiceStatus
 INVOICE_LIFECYCLE = Lifecycle(
@@ -49,6 +52,10 @@ class LineKind(StrEnum):
 
 class NoSuchInvoice(NotFound):
     """There is no such invoice, or it is not yours."""
+
+
+class NotANumber(Invalid):
+    """This is not the number of an invoice."""
 
 
 class NothingToBill(Conflict):
@@ -85,6 +92,14 @@ class Number:
 
     def __str__(self) -> str:
         return f"{self.series}-{self.year}-{self.sequence:06d}"
+
+    @classmethod
+    def read(cls, text: str) -> Number:
+        """As it is printed on the invoice; raises NotANumber."""
+        found = _NUMBER.fullmatch(text)
+        if found is None:
+            raise NotANumber(f"{text[:40]} is not an invoice number.")
+        return cls(series=found["series"], year=int(found["year"]), sequence=int(found["sequence"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,11 +40,24 @@ async def add(tx: Transaction, event_id: UUID, events: Iterable[tuple[UUID, int,
     await sets.put(tx, partner_events, rows)
 
 
+async def put_back(tx: Transaction, partner_id: UUID, seq: int, event_id: UUID, event: dict[str, Any]) -> None:
+    """The next event after a restore, unless it is there; `seq` as the partner knows it."""
+    moved = await tx.execute(
+        sa.update(partner_streams)
+        .where(partner_streams.c.partner_id == partner_id, partner_streams.c.last_seq < seq)
+        .values(last_seq=seq)
+    )
+    if moved.rowcount:
+        await add(tx, event_id, [(partner_id, seq, event)])
+
+
 async def who_has(tx: Transaction, partner_ids: Collection[UUID], event_id: UUID) -> set[UUID]:
     """Those of the partners whose feed has this event already."""
     columns = partner_events.c
     rows = await tx.rows(
-        sa.select(columns.partner_id).where(sets.among(tx, columns.partner_id, partner_ids), columns.event_id == event_id)
+        sa.select(columns.partner_id).where(
+            sets.among(tx, columns.partner_id, partner_ids), columns.event_id == event_id
+        )
     )
     return {row.partner_id for row in rows}
 
@@ -55,6 +68,10 @@ async def stream_of(reader: Reader, partner_id: UUID) -> Stream:
     if row is None:
         raise NoSuchPartner()
     return Stream(**row._mapping)
+
+
+async def streams(reader: Reader) -> list[Stream]:
+    return [Stream(**row._mapping) for row in await reader.rows(sa.select(partner_streams))]
 
 
 async def events_after(reader: Reader, partner_id: UUID, seq: int, *, limit: int) -> list[PartnerEvent]:

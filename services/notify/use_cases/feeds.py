@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,8 +13,10 @@ from services.notify.domain.feed import KEPT_FOR, redacted_event
 from shared.events.envelope import Envelope, Fact
 from shared.events.notify import PartnerLinkFact
 from shared.events.registry import partner_topic
+from shared.kit.bus.log import Delivered
 from shared.kit.bus.outbox import Raw
-from shared.kit.db import Transaction
+from shared.kit.bus.restoring import IsForgotten
+from shared.kit.db import Reader, Transaction
 from shared.kit.schedule import set_timer
 
 PURGE = "partner.purge"
@@ -50,6 +54,26 @@ def _event(envelope: Envelope, seq: int, data: dict[str, Any]) -> dict[str, Any]
         seq=seq,
         data=data,
     )
+
+
+async def told_to_partners(reader: Reader) -> Mapping[str, IsForgotten]:
+    """Each partner's topic, and which of its records the feed has forgotten."""
+
+    def forgotten_after(last_seq: int) -> IsForgotten:
+        return lambda record: _sequence(record) > last_seq
+
+    streams = await feeds.streams(reader)
+    return {partner_topic(stream.partner_id): forgotten_after(stream.last_seq) for stream in streams}
+
+
+async def recall_event(tx: Transaction, record: Delivered) -> None:
+    """The partner has read this event under this number: it stays in the feed, so that its cursor does not lie."""
+    event = json.loads(record.value)
+    await feeds.put_back(tx, UUID(record.key), _sequence(record), UUID(event["id"]), event)
+
+
+def _sequence(record: Delivered) -> int:
+    return int(json.loads(record.value)["sequence"])
 
 
 async def purge_feed(tx: Transaction, partner_id: UUID) -> None:

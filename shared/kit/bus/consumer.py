@@ -18,7 +18,7 @@ from shared.kit.bus.doorbell import run_until, wait_for_any
 from shared.kit.bus.handlers import AnyHandler, Handlers, is_known, run_handlers
 from shared.kit.bus.log import Batch, Delivered, EventLog, Lag, Partition, ReadBounds, Subscription
 from shared.kit.bus.parking import Gap, Head, ParkedRetries, RetryPlan
-from shared.kit.bus.positions import FROM_THE_OLDEST, Position, StoredOffset, Stream, Verdict
+from shared.kit.bus.positions import FROM_THE_OLDEST, Position, StoredOffset, Stream, Verdict, position_in
 from shared.kit.db import Database, LockedByAnother, Transaction
 
 __all__ = ["Consumer", "Handlers"]
@@ -411,7 +411,7 @@ class _Work:
 
 def _read(record: Delivered) -> Arrival:
     stream = Stream(record.topic, record.key)
-    position = _position_in(record)
+    position = position_in(record)
     try:
         envelope = Envelope.from_binary(record.headers, record.value)
     except UnreadableEvent as error:
@@ -421,13 +421,3 @@ def _read(record: Delivered) -> Arrival:
     if position is None:
         return Arrival(record, stream, None, None, UnreadableEvent("No usable aggseq or aggepoch."))
     return Arrival(record, stream, position, envelope, None)
-
-
-def _position_in(record: Delivered) -> Position | None:
-    """Broken bytes may still have a readable number, and then keep their place in the key."""
-    headers = dict(record.headers)
-    with suppress(KeyError, ValueError):
-        position = Position(int(headers["ce_aggepoch"]), int(headers["ce_aggseq"]))
-        if all(0 < number < 2**63 for number in position):
-            return position
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from shared.kernel.errors import NotFound
 from shared.kit.bus import sets
-from shared.kit.bus.log import Partition
+from shared.kit.bus.log import Delivered, Partition
 from shared.kit.bus.tables import consumer_offsets, consumer_positions
 from shared.kit.db import Reader, Transaction
 from shared.kit.statements import Fixed
@@ -169,6 +170,16 @@ async def restart_from(tx: Transaction, consumer: str, partition: Partition, off
     )
     if result.rowcount != 1:
         raise NoSuchPartition()
+
+
+def position_in(record: Delivered) -> Position | None:
+    """Broken bytes may still have a readable number, and then keep their place in the key."""
+    headers = dict(record.headers)
+    with suppress(KeyError, ValueError):
+        position = Position(int(headers["ce_aggepoch"]), int(headers["ce_aggseq"]))
+        if all(0 < number < 2**63 for number in position):
+            return position
+    return None
 
 
 def by_topic(streams: Collection[Stream]) -> dict[str, list[str]]:

@@ -1,0 +1,112 @@
+"""What an operator does after restoring one service's database from a backup: one command, before it starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections import Counter
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+import typer
+
+from deploy import environment
+from deploy.cli.audit import signed_heads
+from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
+from deploy.cli.running import ServiceName
+from deploy.environment import PREFIX, explained
+from deploy.opening import insist_up_to_date, opened_log
+from deploy.services import memory_of, open_service
+from services.billing.db import numbering
+from services.billing.domain.invoice import Number
+from shared.events.registry import FACTS
+from shared.kernel.errors import Invalid
+from shared.kit import audit_trail
+from shared.kit.audit_trail import GENESIS
+from shared.kit.bus import restoring
+from shared.kit.bus.restoring import Restored
+from shared.kit.db import Transaction
+from shared.kit.runtime import Runtime
+from shared.kit.signed_heads import Head
+from shared.kit.tables import audit_heads
+
+MOST_SHOWN = 200
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("restored", rich_help_panel="Look after")(restored)
+
+
+def restored(
+    service: ServiceName,
+    last_number: Annotated[
+        list[str] | None,
+        typer.Option(help="billing: the last invoice number that you know of, as MS-2026-000123; once per series."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """After restoring the database of a service from a backup, and before any of its processes start.
+
+    Reads what the service has told since the backup, takes what it can from that (billing: the numbers of invoices;
+    notify: the feeds of partners), begins a new epoch for its events, and lists what it does not know any more.
+    """
+    numbers = _numbers(service, last_number or [])
+    found = asyncio.run(_restored(service, numbers))
+    if as_json:
+        lost = [{"type": one.type, "time": one.time, "id": one.id, "data": one.data} for one in found.forgotten]
+        print_json({"epoch": found.epoch, "forgotten": lost})
+        return
+    rows = [(one.type, one.subject, one.time) for one in found.forgotten[-MOST_SHOWN:]]
+    print_table(f"Told by {service} and not known to it any more", ["event", "subject", "told at"], rows)
+    if len(found.forgotten) > MOST_SHOWN:
+        console.print(f"… and {len(found.forgotten) - MOST_SHOWN} before these: --json lists all.")
+    console.print(f"{service} begins epoch {found.epoch}; start its API, enter again what is lost, start its worker.")
+
+
+def _numbers(service: str, given: list[str]) -> list[Number]:
+    if given and service != "billing":
+        complain(["--last-number is for billing."])
+        raise typer.Exit(Exit.WRONG_SETTINGS)
+    try:
+        return [Number.read(text) for text in given]
+    except Invalid as wrong:
+        complain([f"--last-number: {wrong.detail}"])
+        raise typer.Exit(Exit.WRONG_SETTINGS) from None
+
+
+async def _restored(service: str, numbers: list[Number]) -> Restored:
+    common = environment.read_common()
+    settings = environment.read_service(service)
+    topics = sorted({fact.topic() for fact in FACTS if fact.producer == service})
+
+    async def audit(tx: Transaction, found: Restored) -> None:
+        for number in numbers:
+            await numbering.go_on_after(tx, number)
+        tx.actor = f"cli:{getpass.getuser()}"
+        kinds = Counter(one.type for one in found.forgotten)
+        details = {"epoch": found.epoch, "forgotten": dict(kinds), "last_numbers": [str(one) for one in numbers]}
+        audit_trail.record(tx, None, "restored", UUID(int=0), **details)
+
+    async with opened_log(common) as log:
+        with explained(f"{PREFIX}{service.upper()}_"):
+            runtime = open_service(service, common, settings=settings)
+        try:
+            await insist_up_to_date(runtime)
+            await _sign_where_chains_are(runtime)
+            return await restoring.restore(runtime.database, log, service, topics, memory_of(service), audit)
+        finally:
+            await runtime.close()
+
+
+async def _sign_where_chains_are(runtime: Runtime) -> None:
+    """The audit trail goes on from the backup: later heads, signed before the restore, no longer hold."""
+    on_file, _breaks = signed_heads(runtime.name, runtime.data_dir)
+    columns = audit_heads.c
+    async with runtime.database.reading() as reader:
+        rows = await reader.rows(sa.select(columns.chain, columns.seq, columns.hash))
+    there = {row.chain: Head(row.chain, row.seq, row.hash) for row in rows}
+    now = [there.get(chain, Head(chain, 0, GENESIS)) for chain in sorted(on_file)]
+    behind = [head for head in now if max(on_file[head.chain], default=0) > head.seq]
+    signed = audit_trail.heads_on_file(runtime.name, runtime.data_dir)
+    await asyncio.to_thread(signed.append, behind, restored=True)
