@@ -15,7 +15,7 @@ timers = Timers()
 
 @timers.job(SEND)
 async def send(runtime: Runtime, timer: Timer) -> None:
-    await send_notice(runtime.database, runtime.gateways.mail, timer.subject_id, correlation_id=timer.correlation_id)
+    await send_notice(runtime.database, runtime.gateways.mail, timer.subject_id)
 
 
 @timers.job(ENSURE_TOPIC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
@@ -89,6 +90,10 @@ def big_serial() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+speaker: ContextVar[tuple[str, str | None]] = ContextVar("speaker", default=("system", None))
+"""The actor and the correlation id that a transaction begins with."""
+
+
 class Reader:
     """Statements outside a transaction: each sees what was committed when it began."""
 
@@ -125,9 +130,8 @@ class Transaction(Reader):
 
     def __init__(self, database: Database, now: datetime, line: PostgresqlLine | SqliteLine) -> None:
         super().__init__(database, now, line)
-        self.correlation_id: str | None = None
+        self.actor, self.correlation_id = speaker.get()
         self.causation_id: str | None = None
-        self.actor = "system"
         self.traceparent: str | None = None
         self.rings = False
         self.facts: list[Any] = []

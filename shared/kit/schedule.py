@@ -21,7 +21,7 @@ from shared.kernel.ids import new_id
 from shared.kit.bus import sets
 from shared.kit.bus.clock import clock_of, real_now
 from shared.kit.bus.handlers import bind_causes
-from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction
+from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction, speaker
 from shared.kit.statements import Fixed
 from shared.kit.tables import timers
 from shared.kit.timer_claims import Claims, LeaseLost, is_claimed, let_go
@@ -330,6 +330,8 @@ class TimerRunner:
 
     async def _run_job(self, timer: Timer) -> None:
         beat = asyncio.create_task(self._keep_lease(timer))
+        # Whatever the job commits belongs to what set its timer; it runs in a task of its own.
+        speaker.set((f"timer:{timer.kind}", timer.correlation_id))
         try:
             await self._table.jobs[timer.kind](self._runtime, timer)
             async with self._database.transaction() as tx:

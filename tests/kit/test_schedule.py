@@ -283,6 +283,23 @@ async def test_a_job_runs_outside_any_transaction(service: ServiceUnderTest, tab
     assert await count(service) == 1
 
 
+async def test_what_a_job_commits_belongs_to_what_set_its_timer(service: ServiceUnderTest, table: Timers) -> None:
+    speakers: list[tuple[str, str | None]] = []
+
+    @table.job("fetch")
+    async def fetch(runtime: Runtime, _timer: Timer) -> None:
+        for _ in range(2):
+            async with runtime.database.transaction() as tx:
+                speakers.append((tx.actor, tx.correlation_id))
+
+    await a_timer(service, kind="fetch")
+    correlation_id = (await the_timer(service)).correlation_id
+    await asyncio.wait_for(service.run_due(), 10)
+    async with service.runtime.database.transaction() as tx:
+        speakers.append((tx.actor, tx.correlation_id))
+    assert speakers == [("timer:fetch", correlation_id)] * 2 + [("system", None)]
+
+
 async def test_a_long_job_keeps_its_lease(
     service: ServiceUnderTest, table: Timers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,7 +127,6 @@ async def delete_repository(runtime: Runtime, protection_id: UUID) -> None:
         if not protection.record_deletion(tx.now):
             return
         await protections.save(tx, protection)
-        tx.actor = f"timer:{DELETE_REPOSITORY}"
         audit_trail.record(tx, protection.customer_id, "delete-backup-data", protection.id)
         tx.publish(BackupDataDeleted(**_named(protection), deleted_at=tx.now))
 

@@ -108,7 +108,6 @@ async def _run_to_restore(reader: Reader, server_id: UUID, run_id: UUID | None, 
 
 async def _record_success(runtime: Runtime, restore_id: UUID, sha256: str, size: int) -> None:
     async with runtime.database.transaction() as tx:
-        tx.actor = f"timer:{PERFORM_RESTORE}"
         restore = await restores.get_for_update(tx, restore_id)
         if restore.status != REQUESTED:
             return
@@ -136,7 +135,6 @@ async def _record_success(runtime: Runtime, restore_id: UUID, sha256: str, size:
 
 async def _record_failure(runtime: Runtime, restore_id: UUID, reason: RestoreFailure) -> None:
     async with runtime.database.transaction() as tx:
-        tx.actor = f"timer:{PERFORM_RESTORE}"
         restore = await restores.get_for_update(tx, restore_id)
         if restore.status != REQUESTED:
             return

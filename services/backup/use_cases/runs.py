@@ -97,7 +97,6 @@ async def _read_back(gateways: Gateways, run: Run, repository: Repository, snaps
 
 async def _record_success(runtime: Runtime, run_id: UUID, snapshot: Snapshot, sample_sha256: str) -> None:
     async with runtime.database.transaction() as tx:
-        tx.actor = "timer:run.perform"
         protection_id = (await runs.get(tx, run_id, only_customer=None)).protection_id
         protection = await protections.get_for_update(tx, protection_id)
         run = await runs.get_for_update(tx, run_id)
@@ -130,7 +129,6 @@ async def _record_success(runtime: Runtime, run_id: UUID, snapshot: Snapshot, sa
 async def _record_failure(runtime: Runtime, run_id: UUID, reason: Reason) -> Reason | None:
     """Told once per reason; None when somebody else succeeded or the slot was given up."""
     async with runtime.database.transaction() as tx:
-        tx.actor = "timer:run.perform"
         run = await runs.get_for_update(tx, run_id)
         if not run.is_open:
             return None

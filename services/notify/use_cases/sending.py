@@ -17,28 +17,22 @@ from shared.kit.db import Database, Transaction
 from shared.kit.schedule import TryLater
 
 
-async def send_notice(database: Database, mail_server: MailServer, notice_id: UUID, *, correlation_id: str) -> None:
+async def send_notice(database: Database, mail_server: MailServer, notice_id: UUID) -> None:
     """Raises TryLater while the mail server puts us off.
 
     Dying between the call and the record sends the message again; its Message-ID, made from the
     notice's id, lets the receiver recognise the second.
     """
     async with database.transaction() as tx:
-        _speak_for(tx, correlation_id)
         started = await _start(tx, notice_id)
     if started is None:
         return
     notice, attempt = started
     answer = await mail_server.send(_mail(notice, attempt))
     async with database.transaction() as tx:
-        _speak_for(tx, correlation_id)
         delay = await _conclude(tx, notice_id, attempt, answer)
     if delay is not None:
         raise TryLater(f"SMTP {answer.code or 'unreachable'}", delay)
-
-
-def _speak_for(tx: Transaction, correlation_id: str) -> None:
-    tx.actor, tx.correlation_id = "timer:notice.send", correlation_id
 
 
 async def _start(tx: Transaction, notice_id: UUID) -> tuple[Notice, Attempt] | None:
