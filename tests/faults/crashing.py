@@ -1,6 +1,6 @@
-"""`python -m tests.faults.crashing NAME[:nth] … -- <arguments of deploy.cli>`: a Mainstay that dies at a seam.
+"""`python -m tests.faults.crashing NAME[:nth][=stop] … -- <arguments of deploy.cli>`: a Mainstay that dies at a seam.
 
-The first of the named seams that it passes kills it; `arm` and `died_at` are for the test that starts it.
+The first of the named seams that it passes kills it, or freezes it; the functions are for the test that starts it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from tests.faults.seams import DEATH, install
+from tests.faults.seams import DEATH, FREEZE, install
 from tests.infrastructure.process import ServerProcess
 
 PLAIN = [sys.executable, "-m", "deploy.cli"]
@@ -18,7 +19,7 @@ CRASHING = [sys.executable, "-m", "tests.faults.crashing"]
 
 
 def arm(process: ServerProcess, *seams: str) -> None:
-    """Its next start is one that dies at one of `seams` (`NAME` or `NAME:nth`)."""
+    """Its next start is one that dies at one of `seams`: `NAME`, `NAME:nth`, and with `=stop` it freezes there."""
     process.command = [*CRASHING, *seams, "--", *_arguments(process)]
 
 
@@ -28,10 +29,18 @@ def disarm(process: ServerProcess) -> None:
 
 def died_at(process: ServerProcess) -> str | None:
     """The seam at which its last run died, or None when it runs or ended otherwise."""
-    if process.ended_with != -signal.SIGKILL:
-        return None
+    return _last_word(process, DEATH) if process.ended_with == -signal.SIGKILL else None
+
+
+def frozen_at(process: ServerProcess) -> str | None:
+    """The seam at which it stands still, or None when it does not."""
+    state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return _last_word(process, FREEZE) if state == "T" else None
+
+
+def _last_word(process: ServerProcess, word: str) -> str | None:
     last = (process.folder / "server.log").read_text(errors="replace").rstrip().rpartition("\n")[2]
-    return last.removeprefix(DEATH) if last.startswith(DEATH) else None
+    return last.removeprefix(word) if last.startswith(word) else None
 
 
 def _arguments(process: ServerProcess) -> Sequence[str]:
@@ -42,11 +51,12 @@ def _arguments(process: ServerProcess) -> Sequence[str]:
 def main(arguments: Sequence[str]) -> None:
     started = time.monotonic()
     if "--" not in arguments:
-        raise SystemExit("usage: python -m tests.faults.crashing NAME[:nth] … -- <arguments of deploy.cli>")
+        raise SystemExit("usage: python -m tests.faults.crashing NAME[:nth][=stop] … -- <arguments of deploy.cli>")
     split = list(arguments).index("--")
     for seam in arguments[:split]:
-        name, _, nth = seam.partition(":")
-        install(name, int(nth or 1))
+        place, _, what = seam.partition("=")
+        name, _, nth = place.partition(":")
+        install(name, int(nth or 1), freeze=what == "stop")
     from deploy.cli.main import main as mainstay
 
     sys.argv = ["mainstay", *arguments[split + 1 :]]

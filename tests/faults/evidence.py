@@ -15,13 +15,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import services
 from deploy.cli.audit import verify_trail
+from services.backup.gateways.restic import Repository
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS
+from shared.kit.audit_trail import signing_key
 from shared.kit.bus.log import Partition, headers_from_json
 from shared.kit.bus.tables import consumer_offsets, log_partitions, log_records, outbox, streams
 from shared.kit.db import Database, Reader
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
+from shared.kit.signed_heads import Head, SignedHeads
 from shared.kit.tables import audit_rows, timers
 from shared.kit.tables import metadata as kit_metadata
 from tests.infrastructure.waiting import eventually
@@ -61,6 +64,8 @@ class Evidence:
     ends: Mapping[Partition, int]
     broken_chains: Sequence[str]
     now: datetime
+    snapshots: Sequence[str] = ()
+    """Tags of all snapshots in all repositories, each as often as it is there."""
 
     def rows(self, service: str, table: str) -> Sequence[Row]:
         return self.tables.get(service, {}).get(table, ())
@@ -98,16 +103,36 @@ class Witness:
         except TimeoutError as late:
             raise TimeoutError(f"{late}: {busy}\n{self._company.logs()}") from None
 
-    async def evidence(self) -> Evidence:
+    async def evidence(self, *, timeout: float = QUIET_SECONDS) -> Evidence:
+        """Read while nothing moved: a backup that was under way when its service ended has no timer to be seen by."""
+        found: list[Evidence] = []
+
+        async def read_in_quiet() -> bool:
+            await self.until_quiet(timeout=timeout)
+            before = await self._look()
+            found.append(await self._read())
+            return await self._look() == before
+
+        await eventually(read_in_quiet, timeout=timeout, what="quiet while reading")
+        return found[-1]
+
+    async def _read(self) -> Evidence:
         tables = {name: await _tables(runtime) for name, runtime in self._runtimes.items()}
         broken = []
         for name, runtime in self._runtimes.items():
             _chains, _rows, breaks = await verify_trail(runtime)
             broken += [f"{name}: {one}" for one in breaks]
+            broken += [f"{name}: {head} is not signed" for head in _unsigned(runtime, tables[name]["audit_heads"])]
         async with self._runtimes["contracts"].database.reading() as reader:
             now = reader.now
-        log = await self._records()
-        return Evidence(tables=tables, log=log, ends=await self._ends(), broken_chains=broken, now=now)
+        return Evidence(
+            tables=tables,
+            log=await self._records(),
+            ends=await self._ends(),
+            broken_chains=broken,
+            now=now,
+            snapshots=await _snapshots(self._runtimes["backup"], tables["backup"]["protections"]),
+        )
 
     async def _look(self) -> tuple[list[str], list[Any]]:
         """What is still under way, in words, and how far everything is."""
@@ -189,6 +214,20 @@ async def witness_of(company: Installation) -> AsyncIterator[Witness]:
         if log is not None:
             stack.push_async_callback(log.close)
         yield Witness(company, runtimes, log)
+
+
+def _unsigned(runtime: Runtime, heads: Sequence[Row]) -> list[Head]:
+    path = runtime.data_dir / "audit" / f"{runtime.name}.heads.jsonl"
+    signed = SignedHeads(path, runtime.name, signing_key(runtime.data_dir / "keys" / "audit.pem"))
+    return signed.lacking([Head(row["chain"], row["seq"], row["hash"]) for row in heads])
+
+
+async def _snapshots(runtime: Runtime, protections: Sequence[Row]) -> list[str]:
+    tags: list[str] = []
+    for row in protections:
+        async with runtime.gateways.restic._session(Repository(row["server_id"], row["id"])) as session:
+            tags += [tag for snapshot in await session.snapshots() for tag in snapshot["tags"]]
+    return tags
 
 
 async def _count(reader: Reader, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:

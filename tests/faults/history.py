@@ -109,14 +109,21 @@ CAUSES: dict[str, tuple[set[str], tuple[str, ...]]] = {
 """Which facts an event comes from, and the fields in which both agree."""
 
 
+_earlier: dict[str, list[History]] = defaultdict(list)
+
+
 async def check(company: Installation, *histories: History) -> Evidence:
-    """Wait for quiet and raise HistoryBroken unless everything agrees; all workloads that ran on it are given."""
+    """Wait for quiet and raise HistoryBroken unless everything agrees.
+
+    Every workload that ran on the installation is given, now or in an earlier call of this process.
+    """
+    known = _earlier[company.url]
+    known += [history for history in histories if not any(history is other for other in known)]
     async with witness_of(company) as witness:
-        await witness.until_quiet()
         evidence = await witness.evidence()
-    broken = [*complaints(histories, evidence), *broken_promises(evidence)]
+    broken = [*complaints(known, evidence), *broken_promises(evidence)]
     if broken:
-        seeds = ", ".join(history.summary() for history in histories)
+        seeds = ", ".join(history.summary() for history in known)
         raise HistoryBroken("\n".join([seeds, *broken[:40], company.logs()]))
     return evidence
 
@@ -224,7 +231,7 @@ def every_effect_has_its_cause(histories: Sequence[History], evidence: Evidence)
     for event in events.values():
         if event.causationid is not None and event.causationid not in events:
             yield f"{_kind(event)} {event.subject} is caused by {event.causationid}, which nobody told"
-        if event.correlationid not in keys and _kind(event) != "backup-completed":
+        if event.correlationid not in keys:
             yield f"{_kind(event)} {event.subject} belongs to {event.correlationid}, which nobody asked for"
         if _kind(event) in CAUSES and not any(_is_cause(cause, event) for cause in events.values()):
             yield f"{_kind(event)} {event.subject} has no {' or '.join(sorted(CAUSES[_kind(event)][0]))}"
@@ -266,6 +273,16 @@ def everything_has_arrived(_histories: Sequence[History], evidence: Evidence) ->
                 yield f"{service} reads on at {row['next_offset']} of {row['topic']} {row['partition']}, not at {end}"
 
 
+def every_backup_is_there_once(_histories: Sequence[History], evidence: Evidence) -> Complaints:
+    snapshots = Counter(evidence.snapshots)
+    for row in evidence.rows("backup", "runs"):
+        number = snapshots.pop(f"run:{row['id']}", 0)
+        if number > 1 or (row["completed_at"] is not None and number != 1):
+            yield f"{number} snapshots of run {row['id']}, {row['status']}"
+    for tag, number in snapshots.items():
+        yield f"{number} snapshots of {tag}, of which no run is known"
+
+
 def audit_chains_hold(_histories: Sequence[History], evidence: Evidence) -> Complaints:
     yield from evidence.broken_chains
 
@@ -278,6 +295,7 @@ RULES: list[Callable[[Sequence[History], Evidence], Complaints]] = [
     what_happens_once_happened_once,
     order_is_kept,
     every_effect_has_its_cause,
+    every_backup_is_there_once,
     nothing_waits,
     everything_has_arrived,
     audit_chains_hold,

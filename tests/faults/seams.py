@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-DEATH = "tests.faults: killed at "
-"""Begins the line that a process leaves in its log as it dies."""
+DEATH, FREEZE = "tests.faults: killed at ", "tests.faults: stopped at "
+"""Begin the line that a process leaves in its log as it dies or freezes."""
 
 API, WORKER, EMBEDDED, FRONT = "api", "worker", "embedded", "front"
 EVERYWHERE = frozenset({"contracts", "billing", "backup", "notify"})
@@ -34,8 +35,11 @@ class Seam:
     services: frozenset[str] = EVERYWHERE
 
 
-def install(name: str, nth: int = 1) -> None:
-    """Let this process die by SIGKILL when it passes the seam for the nth time; raises SeamGone, KeyError."""
+def install(name: str, nth: int = 1, *, freeze: bool = False) -> None:
+    """Let this process die by SIGKILL, or freeze by SIGSTOP, when it passes the seam for the nth time.
+
+    Raises SeamGone, KeyError.
+    """
     seam = SEAMS[name]
     module, _, path = seam.target.partition(":")
     *parents, attribute = path.split(".")
@@ -46,18 +50,32 @@ def install(name: str, nth: int = 1) -> None:
         original = getattr(owner, attribute)
     except (ImportError, AttributeError) as gone:
         raise SeamGone(f"{name}: there is no {seam.target}") from gone
-    setattr(owner, attribute, seam.around(original, _death(name, nth)))
+    word, number = (FREEZE, signal.SIGSTOP) if freeze else (DEATH, signal.SIGKILL)
+    setattr(owner, attribute, seam.around(original, _end(name, nth, word, number)))
 
 
-def _death(name: str, nth: int) -> Die:
+def seams_of(process: str) -> list[str]:
+    """What a process of tests.system.installation passes in the main job."""
+    kind, _, rest = process.partition("-")
+    service = rest.partition("-")[0]
+    return [
+        name
+        for name, seam in SEAMS.items()
+        if kind in seam.kinds
+        and (service in seam.services or not service)
+        and (kind != API or service in _TELLING or not seam.kinds >= _COMMANDS)
+    ]
+
+
+def _end(name: str, nth: int, word: str, number: signal.Signals) -> Die:
     passes = 0
 
     def die() -> None:
         nonlocal passes
         passes += 1
         if passes == nth:
-            os.write(2, f"{DEATH}{name}\n".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.write(2, f"{word}{name}\n".encode())
+            os.kill(os.getpid(), number)
 
     return die
 
@@ -79,11 +97,11 @@ def _after(original: Original, die: Die) -> Original:
     return replaced
 
 
-def _after_telling_hooks(original: Original, die: Die) -> Original:
+def _after_the_last_hook(original: Original, die: Die) -> Original:
     """Everything of a transaction that tells something is written, and nothing committed."""
 
-    async def replaced(database: Any, tx: Any) -> None:
-        await original(database, tx)
+    async def replaced(tx: Any) -> None:
+        await original(tx)
         if tx.facts:
             die()
 
@@ -91,10 +109,12 @@ def _after_telling_hooks(original: Original, die: Die) -> Original:
 
 
 def _once_committed(original: Original, die: Die) -> Original:
-    def replaced(database: Any, tx: Any) -> None:
+    @asynccontextmanager
+    async def replaced(database: Any) -> AsyncIterator[Any]:
+        async with original(database) as tx:
+            yield tx
         if tx.facts:
             die()
-        original(database, tx)
 
     return replaced
 
@@ -151,10 +171,10 @@ def _while_restic_backs_up(original: Original, die: Die) -> Original:
 
 
 def _instead_of_signing(original: Original, die: Die) -> Original:
-    def replaced(sealer: Any, heads: Any) -> None:
+    def replaced(signed: Any, heads: Any) -> None:
         if heads:
             die()
-        original(sealer, heads)
+        original(signed, heads)
 
     return replaced
 
@@ -163,17 +183,20 @@ _COMMANDS = frozenset({API, WORKER, EMBEDDED})
 _WORK = frozenset({WORKER, EMBEDDED})
 _NOTIFY, _BACKUP = frozenset({"notify"}), frozenset({"backup"})
 _TIMED = frozenset({"contracts", "backup"})
+_TELLING = frozenset({"contracts", "billing"})
+"""Whose commands of the main job tell something."""
 
 SEAMS: dict[str, Seam] = {
     # A command, a handler or a timer, and what it tells
-    "before-commit": Seam("shared.kit.db:Database._before_commit", _COMMANDS, _after_telling_hooks),
-    "after-commit": Seam("shared.kit.db:Database._committed", _COMMANDS, _once_committed),
+    "before-commit": Seam("shared.kit.audit_trail:flush", _COMMANDS, _after_the_last_hook),
+    "after-commit": Seam("shared.kit.db:Database.transaction", _COMMANDS, _once_committed),
     # The relay
     "in-relay-batch": Seam("shared.kit.bus.relay:Relay._append", _WORK, _half_of_the_batch),
     "after-acknowledgement": Seam("shared.kit.bus.relay:Relay._forget", _WORK, _before),
     # The consumer
     "in-consumer-batch": Seam("shared.kit.bus.consumer:_Work.take", _WORK, _at_the_second_of_a_batch),
     "after-effects": Seam("shared.kit.bus.consumer:_Work.save", _WORK, _when_positions_moved),
+    "before-applying": Seam("shared.kit.bus.consumer:Consumer._apply_together", _WORK, _before),
     "after-applying": Seam("shared.kit.bus.consumer:Consumer._apply_together", _WORK, _after),
     # Third parties, and one process that asks another
     "mail-midway": Seam("aiosmtplib:SMTP.data", _WORK, _before, _NOTIFY),
@@ -182,11 +205,11 @@ SEAMS: dict[str, Seam] = {
         "services.backup.gateways.restic:asyncio.create_subprocess_exec", _WORK, _while_restic_backs_up, _BACKUP
     ),
     "restic-done": Seam("services.backup.gateways.restic:ResticClient.back_up", _WORK, _after, _BACKUP),
-    "keys-asked": Seam("shared.kit.auth:DiscoveredKeys.keys", frozenset({API}), _before),
+    "keys-asked": Seam("shared.kit.auth:httpx.AsyncClient.get", frozenset({API}), _after),
     "answer-passed-on": Seam("deploy.split.proxy:Proxy._pass_on", frozenset({FRONT}), _after),
     # Timers
     "timers-claimed": Seam("shared.kit.schedule:TimerRunner._claim", _WORK, _when_true, _TIMED | _NOTIFY),
     "timer-in-transaction": Seam("shared.kit.timer_claims:Claims.finish", _WORK, _after, _TIMED),
     # The audit trail
-    "before-signing": Seam("shared.kit.audit_trail:Sealer._sign", _WORK, _instead_of_signing),
+    "before-signing": Seam("shared.kit.signed_heads:SignedHeads.append", _WORK, _instead_of_signing),
 }

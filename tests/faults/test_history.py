@@ -20,7 +20,7 @@ from tests.faults.workload import Answered, GivenUp, History
 from tests.system.installation import SERVICES
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-CUSTOMER, SERVER, CONTRACT, INVOICE, PAYMENT, NOTICE = (UUID(int=number) for number in range(1, 7))
+CUSTOMER, SERVER, CONTRACT, INVOICE, PAYMENT, NOTICE, RUN = (UUID(int=number) for number in range(1, 8))
 OF_CUSTOMER = {"customer_id": CUSTOMER}
 
 
@@ -32,6 +32,7 @@ class Story:
     tables: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=lambda: {each: {} for each in SERVICES})
     log: list[Logged] = field(default_factory=list)
     broken_chains: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
 
     def answered(self, verb: str, **body: Any) -> str:
         key = f"{verb}-{len(self.history.answers)}"
@@ -81,7 +82,14 @@ class Story:
         ends: dict[Partition, int] = {}
         for logged in self.log:
             ends[logged.partition] = logged.offset + 1
-        evidence = Evidence(tables=self.tables, log=self.log, ends=ends, broken_chains=self.broken_chains, now=NOON)
+        evidence = Evidence(
+            tables=self.tables,
+            log=self.log,
+            ends=ends,
+            broken_chains=self.broken_chains,
+            now=NOON,
+            snapshots=self.snapshots,
+        )
         return complaints([self.history], evidence)
 
 
@@ -111,6 +119,14 @@ def a_story() -> Story:
     key = story.answered("approve-payment", id=str(PAYMENT), status="approved", audited_at=at)
     audited = story.told("payment-audited", PAYMENT, key=key, payment_id=str(PAYMENT), verdict="approved")
     story.told("service-registered", CONTRACT, key=key, cause=audited, payment_id=str(PAYMENT), **period)
+    run = {"id": RUN, "protection_id": RUN, "slot_at": NOON, "status": "succeeded", "completed_at": NOON}
+    story.stored("backup", "runs", **run)
+    story.snapshots.append(f"run:{RUN}")
+    named: dict[str, Any] = {"protection_id": str(RUN), "contract_id": str(CONTRACT), "server_id": str(SERVER)}
+    registered = story.of("service-registered")
+    story.stored("backup", "protections", id=RUN, contract_id=CONTRACT, server_id=SERVER)
+    story.told("protection-started", RUN, key=key, cause=registered, **named)
+    story.told("backup-completed", RUN, key=key, run_id=str(RUN), **named)
     for logged in story.log:
         position = {"topic": logged.partition.topic, "key": logged.key, "epoch": 1, "seq": logged.envelope.aggseq}
         partition = {"topic": logged.partition.topic, "partition": 0, "next_offset": logged.offset + 1}
@@ -224,6 +240,9 @@ PLANTED: dict[str, tuple[Callable[[Story], object], str]] = {
         lambda story: story.stored("contracts", "customers", id=SERVER, zone="UTC", registered_at=NOON),
         "what_is_stored_was_asked_for",
     ),
+    "a backup is lost": (lambda story: story.snapshots.clear(), "every_backup_is_there_once"),
+    "a backup is there twice": (lambda story: story.snapshots.append(f"run:{RUN}"), "every_backup_is_there_once"),
+    "a backup is of no run": (lambda story: story.snapshots.append("run:0"), "every_backup_is_there_once"),
     "a timer is parked": (_park, "nothing_waits"),
     "the last event did not reach the log": (
         lambda story: story.tables["billing"]["streams"][-1].update(seq=9),

@@ -20,7 +20,9 @@ from deploy.demo.client import Installation, NothingThere, Person, instant
 from shared.kit.auth import Role
 from tests.simulation.agenda import Dice
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 120.0
+COMMANDS_OF_A_CUSTOMER = 9
+"""At least."""
 PLAN = "essential-monthly-eur"
 SOON = timedelta(seconds=2)
 FILE = b"what the server would be missed for\n"
@@ -177,6 +179,7 @@ class Customer:
         self.choice: Choice = dice.one_of(CHOICES)
         self.server_id = ""
         self.contract_id = ""
+        self._backup = ""
         self.window_opens_at = self.ends_at = datetime.min.replace(tzinfo=UTC)
         self._commands = 0
         self._person: Person
@@ -203,15 +206,17 @@ class Customer:
         contract = await self._contract_when("the service", lambda seen: seen["status"] == "active")
         self.window_opens_at = instant(contract["window"]["opens_at"])
         self.ends_at = instant(contract["window"]["closes_at"])
+        await self._wait_for_backup()
 
     async def wait_for_warning(self) -> None:
-        """The customer is warned of the end: the notice is there."""
+        """The customer is warned of the end: the notice is there. And the server was backed up since."""
 
         async def look() -> Any:
             page = await self._person.get("the warning", "/notify/v1/notices", kind="service-expiring")
             return [notice["status"] for notice in page["items"]]
 
         await self._workload.deployment.until("the warning", look, bool, expected="a notice")
+        await self._wait_for_backup()
 
     async def decide(self) -> None:
         if self.choice == "stop":
@@ -269,6 +274,18 @@ class Customer:
         stored = await self._send("put-file", "PUT", path, content=FILE, headers=headers)
         if stored["sha256"] != sha256(FILE).hexdigest():
             raise Refused(f"another file was stored: {stored}")
+
+    async def _wait_for_backup(self) -> None:
+        """One more than the last that was waited for."""
+
+        async def look() -> Any:
+            page = await self._person.get("the backup", "/backup/v1/protections", contract_id=self.contract_id)
+            return [one["last_success"]["run_id"] for one in page["items"] if one["last_success"]]
+
+        def is_new(found: list[str]) -> bool:
+            return found not in ([], [self._backup])
+
+        [self._backup] = await self._workload.deployment.until("the backup", look, is_new, expected="a new one")
 
     async def _word(self) -> dict[str, str]:
         path = "/contracts/v1/agreements/current"

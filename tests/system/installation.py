@@ -58,6 +58,17 @@ class Installation:
         process.kill()
         process.start()
 
+    def add_replica(self, name: str) -> ServerProcess:
+        """One more process like this one, under the next name; not started."""
+        one = self.processes[name]
+        role, _, number = name.rpartition("-")
+        part = f"{role}-{int(number) + 1}"
+        folder = one.folder.parent / part
+        folder.mkdir()
+        own = {**(one.environment or {}), "MAINSTAY_KAFKA_INSTANCE_ID": part}
+        self.processes[part] = ServerProcess(part, one.command, folder, environment=own)
+        return self.processes[part]
+
     def logs(self) -> str:
         """The end of every process's log, for a failing test to show."""
         ends = [(name, process.folder / "server.log") for name, process in self.processes.items()]
