@@ -26,7 +26,7 @@ DEATH_SECONDS = 120.0
 
 @dataclass
 class Killer:
-    """By process: the seams at which it dies, once each, and the numbers of answers after which it is killed."""
+    """By process: the seams at which it dies (`NAME` or `NAME:nth`), and after how many answers it is killed."""
 
     company: Installation
     history: History
@@ -53,10 +53,11 @@ class Killer:
             await self._start(process)
             await self._until_dead(process, left)
             seam = died_at(process)
-            if seam not in left:
+            met = [armed for armed in left if armed.partition(":")[0] == seam]
+            if not met:
                 raise ServerDied(f"{name} ended with {process.ended_with}, not at {left}:\n{self.company.logs()}")
-            left.remove(seam)
-            self._note(name, seam)
+            left.remove(met[0])
+            self._note(name, met[0])
         disarm(process)
         await self._start(process)
 
