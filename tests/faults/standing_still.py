@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import pytest
 import sqlalchemy as sa
 
 from shared.kit.db import Database
@@ -17,7 +16,6 @@ from tests.faults.workload import Workload
 from tests.infrastructure.waiting import eventually
 from tests.system.installation import Installation
 
-CUSTOMERS = 3
 TAKEN_OVER_SECONDS = 120.0
 
 STANDING_STILL = {
@@ -29,15 +27,10 @@ STANDING_STILL = {
 """A relay whose batch is on the log, a consumer with a batch in hand, and two jobs whose third party is at work."""
 
 
-@pytest.fixture(params=["kafka", "postgres"])
-def company(request: pytest.FixtureRequest) -> Installation:
-    found: Installation = request.getfixturevalue(f"{request.param}_company")
-    return found
-
-
-async def test_who_stood_still_past_its_leases_does_no_harm_when_it_goes_on(company: Installation) -> None:
+async def stand_still_through_a_term(company: Installation, *, seed: int, customers: int) -> None:
+    """Each of them stands still until others have taken over, and goes on; the history is checked."""
     with armed(company):
-        async with Workload(company.url, seed=40, customers=CUSTOMERS) as workload:
+        async with Workload(company.url, seed=seed, customers=customers) as workload:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(workload.sign())
                 # The last only gets there by the work of those who took over from the first two.
