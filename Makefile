@@ -21,8 +21,8 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life; before that, kill
-	@$(PYTHON) -m tests.faults --minutes $(or $(MINUTES),60)
+soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life; after an hour of faults
+	@$(PYTHON) -m tests.faults --minutes $(or $(MINUTES),60) && $(PYTHON) -m tests.faults.away_for_long
 	@exec $(PYTHON) -m tests.simulation --customers 2000 --years 10 $(ARGS)
 
 bench: development ## Measure how fast it is, each path beside its floor; ARGS='--quick', or names of rows
