@@ -15,6 +15,7 @@ from tests.infrastructure.restic import ResticBinary
 from tests.system import installation
 from tests.system.installation import Installation
 
+pytestmark = pytest.mark.timeout(600)
 CUSTOMERS = 3
 Seams = Mapping[str, Sequence[str]]
 
