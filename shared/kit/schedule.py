@@ -19,7 +19,7 @@ from prometheus_client import Counter, Gauge
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import new_id
 from shared.kit.bus import sets
-from shared.kit.bus.clock import clock_of, real_now
+from shared.kit.bus.clock import clock_of
 from shared.kit.bus.handlers import bind_causes
 from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction, speaker
 from shared.kit.statements import Fixed
@@ -275,7 +275,7 @@ class TimerRunner:
         async with self._database.reading() as reader:
             given = {"now": reader.now}
             if reader.dialect == "sqlite":
-                given["clock"] = await real_now(reader)
+                given["clock"] = await self._database.real_now()
             return await reader.row(_ANY_DUE[reader.dialect], given) is not None
 
     async def _claim_in(self, tx: Transaction, kinds: list[str], at_most: int) -> list[Timer]:

@@ -102,7 +102,7 @@ def repeatable(seed: int, clock: SimulatedClock) -> Iterator[None]:
             (bus_clock, "real_now", real_now),
             (parking, "real_now", real_now),
             (runtime, "Database", database),
-            (schedule, "BATCH", 8),
+            (schedule, "BATCH_ON_SQLITE", 8),
             (schedule, "JOBS_AT_ONCE", 1),
             (agreements, "published", simulated_agreements),
             (catalogue, "published", simulated_catalogue),
