@@ -17,7 +17,7 @@ from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
 
 HOUSEKEEPING_SECONDS = 60.0
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.0
 """A third party, a log or a database that does not answer holds nobody longer; what was under way is done again."""
 
 log = structlog.get_logger("worker")
