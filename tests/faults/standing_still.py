@@ -74,7 +74,7 @@ async def replaced_once_it_stands_still(company: Installation, name: str) -> Non
 
 
 async def jobs_are_taken_over(company: Installation) -> None:
-    """The leases of the jobs run out: the mail is sent again, and the backup waits for whoever still holds it."""
+    """The leases of the jobs run out: the mail is sent again, and the backup is found to be made or still held."""
     async with opened(company, "notify") as notify, opened(company, "backup") as backup:
         for database in (notify, backup):
             async with database.transaction() as tx:
@@ -83,11 +83,11 @@ async def jobs_are_taken_over(company: Installation) -> None:
         async def mail_is_sent() -> bool:
             return await count(notify, timers.c.kind == "notice.send") == 0
 
-        async def backup_waits() -> bool:
-            return await count(backup, timers.c.last_error.contains("still running")) > 0
+        async def backup_is_made_or_waits() -> bool:
+            return await count(backup, timers.c.kind == "run.perform", timers.c.last_error.is_(None)) == 0
 
         await eventually(mail_is_sent, timeout=TAKEN_OVER_SECONDS, what="another to send the mail")
-        await eventually(backup_waits, timeout=TAKEN_OVER_SECONDS, what="another to try the backup")
+        await eventually(backup_is_made_or_waits, timeout=TAKEN_OVER_SECONDS, what="another to take over the backup")
 
 
 @asynccontextmanager
