@@ -30,6 +30,9 @@ from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, LogAw
 log = structlog.get_logger("bus")
 
 LONGEST_KEY = 200
+COLD_TOPIC_SECONDS = 0.02
+LONGEST_REQUEST_SECONDS = 40.0
+"""aiokafka's own bound; `patience` ends an append before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,13 @@ class KafkaSettings:
     rebalance_seconds: float = 30.0
     heartbeat_seconds: float = 3.0
 
+    def patience(self, topics: int) -> float:
+        """Seconds for a batch to that many topics: the first record of each makes the broker open its files.
+
+        A thousand partners' topics took over five seconds, so that their batch failed, and failed again.
+        """
+        return self.send_seconds + topics * COLD_TOPIC_SECONDS
+
     def connection(self) -> dict[str, Any]:
         return {
             "bootstrap_servers": self.bootstrap,
@@ -81,10 +91,11 @@ class KafkaLog:
     async def append(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        counts = await self._counts_of({record.topic for record in records})
+        topics = {record.topic for record in records}
+        counts = await self._counts_of(topics)
         producer = await self._started_producer()
         try:
-            async with asyncio.timeout(self.settings.send_seconds):
+            async with asyncio.timeout(self.settings.patience(len(topics))):
                 await _send_all(producer, records, counts)
         except BaseException as error:
             # After one delivery error an idempotent producer's sequence numbers do not fit any more; and what it
@@ -164,7 +175,7 @@ class KafkaLog:
                     acks="all",
                     enable_idempotence=True,
                     max_batch_size=256 * 1024,
-                    request_timeout_ms=_ms(self.settings.send_seconds),
+                    request_timeout_ms=_ms(LONGEST_REQUEST_SECONDS),
                 )
                 try:
                     await asyncio.wait_for(producer.start(), self.settings.start_seconds)

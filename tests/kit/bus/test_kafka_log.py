@@ -32,6 +32,12 @@ def test_a_foreign_key_still_names_a_row(key: bytes | None) -> None:
     assert _key_text(b"k" * 300) != _key_text(b"k" * 301)
 
 
+def test_a_batch_to_many_topics_is_waited_for_longer() -> None:
+    settings = KafkaSettings(bootstrap="127.0.0.1:9092")
+    assert settings.patience(1) < settings.send_seconds + 0.1
+    assert settings.patience(1_000) > 2 * settings.send_seconds
+
+
 def test_settings_do_not_show_the_password() -> None:
     assert "geheim" not in repr(KafkaSettings(bootstrap="b", username="u", password="geheim"))
 
