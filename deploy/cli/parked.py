@@ -118,7 +118,8 @@ def retry_events(
             audit_trail.record(tx, None, "retry-event", event_id, accept_gap=accept_gap)
             return 1
         count = await parking.retry_all(tx, consumer=service, error_class=error_class or "")
-        audit_trail.record(tx, None, "retry-events", NOTHING_SINGLE, error=error_class, count=count)
+        if count:
+            audit_trail.record(tx, None, "retry-events", NOTHING_SINGLE, error=error_class, count=count)
         return count
 
     _report("retried", _changing(service, work), as_json=as_json)

@@ -164,7 +164,8 @@ def router(handlers: Handlers) -> HouseRouter:
     async def retry_parked_events(body: OfClassBody, tx: Tx, runtime: RuntimeIn) -> CountView:
         """Have the worker try again at once whatever blocks its key with this error."""
         count = await parking.retry_all(tx, consumer=runtime.name, error_class=body.error_class)
-        audit_trail.record(tx, None, "retry-events", NOTHING_SINGLE, error=body.error_class, count=count)
+        if count:
+            audit_trail.record(tx, None, "retry-events", NOTHING_SINGLE, error=body.error_class, count=count)
         return CountView(count=count)
 
     @routes.post("/skip", callers={Role.ADMIN})

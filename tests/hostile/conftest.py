@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.kernel.ids import new_id
 from tests.hostile.planted import Planted, planted
 from tests.infrastructure.postgres import PostgresServer
 from tests.structure.house import SERVICES
@@ -26,7 +27,8 @@ async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     url = None
     if database == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres_server")
-        server.create_database(f"hostile_{name}")
-        url = server.url_for(f"hostile_{name}")
+        database = f"hostile_{name}_{new_id().hex}"
+        server.create_database(database)
+        url = server.url_for(database)
     async with planted(name, tmp_path_factory.mktemp(f"{name}-{database}"), url) as opened:
         yield opened

@@ -33,13 +33,15 @@ async def service(database_url: str, tmp_path: Path, table: Timers) -> AsyncIter
         yield running
 
 
-async def set_due(service: ServiceUnderTest, how_many: int, *, kind: str = "note", **payload: Any) -> list[UUID]:
+async def set_due(
+    service: ServiceUnderTest, how_many: int, *, kind: str = "note", ago: timedelta = MINUTE, **payload: Any
+) -> list[UUID]:
     """Timers numbered in the order they are due, each set by a command of its own correlation id."""
     subjects = [new_id() for _ in range(how_many)]
     async with service.runtime.database.transaction() as tx:
         for number, subject in enumerate(subjects):
             tx.correlation_id = f"command {number}"
-            due_at = tx.now - MINUTE + timedelta(milliseconds=number)
+            due_at = tx.now - ago + timedelta(milliseconds=number)
             await set_timer(tx, kind, subject, due_at, {"number": number, **payload})
     return subjects
 
@@ -110,8 +112,8 @@ async def test_each_timer_of_a_batch_announces_and_records_under_its_own_name(
 
     groups: list[int] = []
     expected = {}
-    for kind in ("single", "grouped"):
-        for number, subject in enumerate(await set_due(service, 3, kind=kind)):
+    for kind, ago in (("single", 2 * MINUTE), ("grouped", MINUTE)):
+        for number, subject in enumerate(await set_due(service, 3, kind=kind, ago=ago)):
             expected[str(subject)] = (f"command {number}", f"timer:{kind}")
     await TimerRunner(service.runtime, table).run_due()
     assert groups == [3]
