@@ -173,7 +173,8 @@ async def test_two_sealers_at_once_make_one_chain(trail: Database, tmp_path: Pat
 
 
 async def test_a_batch_is_bounded(trail: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_trail, "SEAL_BATCH", 4)
+    for bound in ("SEAL_BATCH", "SEAL_BATCH_ON_SQLITE"):
+        monkeypatch.setattr(audit_trail, bound, 4)
     customer, sealer = new_id(), Sealer(trail, "parcels", tmp_path)
     await note(trail, customer, *range(6))
     assert [await sealer.seal() for _ in range(3)] == [4, 2, 0]
