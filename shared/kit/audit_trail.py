@@ -32,7 +32,7 @@ from shared.kit.statements import Fixed
 from shared.kit.tables import audit_heads, audit_rows
 
 GENESIS = "0" * 64
-SEAL_BATCH = 10_000
+SEAL_BATCH = 20_000
 """The more rows of a chain are sealed at once, the fewer heads are signed, and read again by who verifies."""
 SEAL_BATCH_ON_SQLITE = 2_000
 """There a batch is also how long the event loop waits."""
