@@ -48,7 +48,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 T = TypeVar("T")
-Told = Callable[[Rows], None]
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -137,7 +136,7 @@ class Transaction(Reader):
         self.facts: list[Any] = []
         self.audit_entries: list[Any] = []
         self._after_commit: list[Callable[[], None]] = []
-        self._last: dict[str, tuple[str, Parameters, Told | None]] = {}
+        self._last: dict[str, tuple[str, Parameters, Callable[[Rows], None] | None]] = {}
 
     def publish(self, fact: Any) -> None:
         """Announce a fact (shared.events.envelope.Fact): it leaves through the outbox iff this commits."""
@@ -146,7 +145,9 @@ class Transaction(Reader):
     def after_commit(self, callback: Callable[[], None]) -> None:
         self._after_commit.append(callback)
 
-    def at_the_end(self, name: str, sql: str, parameters: Parameters, told: Told | None = None) -> None:
+    def at_the_end(
+        self, name: str, sql: str, parameters: Parameters, told: Callable[[Rows], None] | None = None
+    ) -> None:
         """PostgreSQL: have this change made just before the commit, in one round trip with all others of that kind.
 
         `sql` may refer to an earlier one by its name; names of parameters differ. `told` gets the rows that one of

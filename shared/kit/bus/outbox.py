@@ -53,6 +53,10 @@ class Told:
     value: bytes
     is_numbered: bool
 
+    @property
+    def shard(self) -> int:
+        return stable_hash(self.topic, self.key) % SHARDS
+
     def numbered(self, epoch: int, seq: int) -> list[tuple[str, str]]:
         return self.headers + number_headers(epoch, seq) if self.is_numbered else self.headers
 
@@ -61,7 +65,7 @@ async def flush(tx: Transaction) -> None:
     """Commit hook: write the announced facts to the outbox, numbered within their streams."""
     if not tx.facts:
         return
-    told = [_told(tx, fact if isinstance(fact, Caused) else None, fact) for fact in tx.facts]
+    told = [_told(tx, announced) for announced in tx.facts]
     tx.__dict__["told"] = told
     if tx.dialect == "postgresql":
         tx.at_the_end("numbered", _NUMBER_ON_POSTGRESQL, _streams(told), told=lambda rows: _keep_numbers(tx, rows))
@@ -71,7 +75,7 @@ async def flush(tx: Transaction) -> None:
     _keep_numbers(tx, await tx.rows(_NUMBER_ON_SQLITE, {"streams": streams}))
     rows = [
         {
-            "shard": stable_hash(item.topic, item.key) % SHARDS,
+            "shard": item.shard,
             "topic": item.topic,
             "key": item.key,
             "headers": item.numbered(epoch, seq),
@@ -106,14 +110,13 @@ async def bump_epoch(tx: Transaction) -> int:
     return epoch
 
 
-def _told(tx: Transaction, caused: Caused | None, announced: Any) -> Told:
-    fact: Fact | Raw = caused.fact if caused else announced
+def _told(tx: Transaction, announced: Fact | Raw | Caused) -> Told:
+    fact, cause = (announced.fact, announced) if isinstance(announced, Caused) else (announced, tx)
     if isinstance(fact, Raw):
         value = json.dumps(fact.envelope, separators=(",", ":"), ensure_ascii=False).encode()
         told = Told(fact.topic, fact.key, [("content-type", CLOUDEVENTS_JSON)], value, is_numbered=False)
     else:
         event_id, key = str(new_id()), str(fact.aggregate_id())
-        cause = caused or tx
         headers = binary_headers(
             id=event_id,
             source=f"/{fact.producer}",
@@ -148,19 +151,24 @@ def _streams(told: Sequence[Told]) -> dict[str, Any]:
     }
 
 
-def _arrays(tx: Transaction, told: Sequence[Told]) -> dict[str, Any]:
+def _behind(told: Sequence[Told]) -> list[int]:
+    """For each fact how many of its stream come after it."""
     left, behind = _counts(told), []
     for item in told:
         left[item.topic, item.key] -= 1
         behind.append(left[item.topic, item.key])
+    return behind
+
+
+def _arrays(tx: Transaction, told: Sequence[Told]) -> dict[str, Any]:
     return {
-        "out_shards": [stable_hash(item.topic, item.key) % SHARDS for item in told],
+        "out_shards": [item.shard for item in told],
         "out_topics": [item.topic for item in told],
         "out_keys": [item.key for item in told],
         "out_headers": [json.dumps(item.headers)[:-1] for item in told],
         "out_numbered": [item.is_numbered for item in told],
         "out_values": [item.value for item in told],
-        "out_behind": behind,
+        "out_behind": _behind(told),
         "out_enqueued_at": tx.database.clock.now(),
     }
 
@@ -172,11 +180,9 @@ def _keep_numbers(tx: Transaction, rows: Rows) -> None:
 def _numbers_of(tx: Transaction) -> Iterator[tuple[int, int]]:
     """(epoch, seq) of each announced fact; a stream's row holds the number of its last one."""
     told: list[Told] = tx.__dict__.get("told", [])
-    left = _counts(told)
-    for item in told:
-        left[item.topic, item.key] -= 1
+    for item, behind in zip(told, _behind(told), strict=True):
         epoch, last = tx.__dict__["numbers"][item.topic, item.key]
-        yield epoch, last - left[item.topic, item.key]
+        yield epoch, last - behind
 
 
 _ON_CONFLICT = """
