@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -12,6 +12,7 @@ from shared.kit import migrations
 from shared.kit.db import Database
 from tests.support.service import ServiceUnderTest
 
+Work = Callable[[], Awaitable[httpx.Response | object]]
 SPARE = 1.02
 """Instants without microseconds, and numbers with a digit more, are no regression."""
 
@@ -33,9 +34,15 @@ class Cost:
         )
 
 
-async def cost_of(
-    service: ServiceUnderTest, tables: sa.MetaData, work: Callable[[], Awaitable[httpx.Response | object]]
-) -> Cost:
+async def insist_on_cost(
+    service: ServiceUnderTest, tables: sa.MetaData, work: Work, bounds: Mapping[str, Cost]
+) -> None:
+    """`bounds` by dialect."""
+    cost, bound = await cost_of(service, tables, work), bounds[service.runtime.database.dialect]
+    assert cost.fits(bound), f"{cost}, and it was {bound}"
+
+
+async def cost_of(service: ServiceUnderTest, tables: sa.MetaData, work: Work) -> Cost:
     """What `work` costs the service's database, on the system clock as in production."""
     database = service.runtime.database
     stored = await _bytes_in(database, tables)
