@@ -1,4 +1,4 @@
-"""Transactions on SQLite: statements run inline; a contended BEGIN and the COMMIT hop to a thread (ADR 0003)."""
+"""Transactions on SQLite: statements run inline; a contended BEGIN and the COMMIT hop to a thread (ADRs 0003, 0029)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.url import URL
 
-from shared.kit.database_trouble import translated
+from shared.kernel.errors import Unavailable
+from shared.kit.database_trouble import DatabaseAway, translated
 from shared.kit.statements import SQLITE, Outcome, shape_of
 
 BUSY_SECONDS = 5
@@ -48,6 +49,22 @@ class SqliteLine:
         return Outcome(shape.rows(found), len(found))
 
 
+class Group:
+    """Transactions that one COMMIT makes lasting: those that waited for the writer when the first of them was done."""
+
+    __slots__ = ("lasting",)
+
+    def __init__(self) -> None:
+        self.lasting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, failure: BaseException | None) -> None:
+        if failure is None:
+            self.lasting.set_result(None)
+        else:
+            self.lasting.set_exception(failure)
+            self.lasting.exception()  # Whoever waits gets it; nobody need.
+
+
 class OnSqlite:
     """The database of a service in a file, with one writer and one reader."""
 
@@ -66,6 +83,7 @@ class OnSqlite:
             "sqlite://", creator=lambda: self._writer.connection, poolclass=sa.pool.StaticPool, hide_parameters=True
         )
         self._lock = asyncio.Lock()
+        self._group: Group | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
     @asynccontextmanager
@@ -74,15 +92,70 @@ class OnSqlite:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[SqliteLine]:
+        """One transaction; it is over when the COMMIT of its group is, and then all of the group lasts or none does."""
+        refusal: Exception | None = None
         async with self._lock:
+            joined = self._group
             try:
-                await self._begin()
+                await self._open(joined)
                 yield self._writer
-            except BaseException:
-                self._writer.connection.rollback()
+                group = self._leave(joined)
+            except Exception as error:
+                self._undo(joined, error)
+                if joined is None:
+                    raise
+                refusal, group = error, joined
+            except BaseException as error:
+                self._undo(joined, error)
                 raise
-            with translated():
-                await self._in_thread(self._commit)
+        # A refusal, too, may rest on what an earlier transaction of the group wrote.
+        await _to_its_end(group.lasting)
+        group.lasting.result()
+        if refusal is not None:
+            raise refusal
+
+    async def _open(self, joined: Group | None) -> None:
+        if joined is None:
+            await self._begin()
+        else:
+            self._writer.connection.execute("SAVEPOINT joined")
+
+    def _leave(self, joined: Group | None) -> Group:
+        """Done, and not yet committed: the group is closed by whoever comes after those that wait by now."""
+        with translated():
+            if joined is not None:
+                self._writer.connection.execute("RELEASE joined")
+                return joined
+        self._group = group = Group()
+        self._closing = asyncio.create_task(self._close_after_those_waiting(group))
+        return group
+
+    def _undo(self, joined: Group | None, error: BaseException) -> None:
+        connection = self._writer.connection
+        if joined is not None and connection.in_transaction:
+            connection.execute("ROLLBACK TO joined")
+            connection.execute("RELEASE joined")
+            return
+        connection.rollback()
+        if joined is not None:  # SQLite itself gave up the whole transaction: as a rule for want of room.
+            self._group = None
+            joined.settle(error if isinstance(error, Unavailable) else DatabaseAway())
+
+    async def _close_after_those_waiting(self, group: Group) -> None:
+        async with self._lock:
+            if self._group is group:
+                await self._commit_group()
+
+    async def _commit_group(self) -> None:
+        """Have what is done last, if anything is; with the lock held."""
+        if (group := self._group) is None:
+            return
+        self._group = None
+        outcome = asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
+        try:
+            await _to_its_end(outcome)
+        finally:
+            group.settle(outcome.exception())
 
     async def now(self) -> datetime:
         """Everybody who has the file is on this machine."""
@@ -90,7 +163,7 @@ class OnSqlite:
 
     def version_by_others(self) -> int | None:
         """A number that changes whenever another connection has committed; None while our writer is busy."""
-        if self._lock.locked():
+        if self._lock.locked() or self._group is not None:
             return None
         try:
             (version,) = self._writer.connection.execute("PRAGMA data_version").fetchone()
@@ -100,13 +173,14 @@ class OnSqlite:
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:
         async with self._lock:
+            await self._commit_group()
             connection = self._engine.connect()
             try:
                 await self._begin()
                 connection.begin()
                 with translated():
                     result = work(connection)
-                    self._commit()
+                self._commit()
                 return result
             except BaseException:
                 self._writer.connection.rollback()
@@ -116,6 +190,7 @@ class OnSqlite:
 
     async def close(self) -> None:
         async with self._lock:
+            await self._commit_group()
             self._writer.connection.close()
             self._reader.connection.close()
             self._thread.shutdown()
@@ -140,24 +215,31 @@ class OnSqlite:
 
     def _commit(self) -> None:
         try:
-            self._writer.connection.execute("COMMIT")
+            with translated():
+                self._writer.connection.execute("COMMIT")
         except BaseException:
             # SQLite keeps a transaction whose commit failed open until told.
             self._writer.connection.rollback()
             raise
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
-        """Run `work` on the writer's thread to its end, even when the caller is cancelled meanwhile."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        failure = future.exception()
-        if cancelled or failure:
-            raise cancelled or failure or AssertionError
+        outcome = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        await _to_its_end(outcome)
+        outcome.result()
+
+
+async def _to_its_end(future: asyncio.Future[None]) -> None:
+    """Wait until `future` is done, even when cancelled meanwhile, which is raised then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break
+    if cancelled is not None:
+        raise cancelled
 
 
 def _connected(path: str) -> sqlite3.Connection:
