@@ -1,4 +1,4 @@
-"""Commands around an installation: migrations, topics, development tokens."""
+"""Commands around an installation: migrations, development tokens."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import httpx
 import typer
 
 from deploy import environment
+from deploy.cli import topics
 from deploy.cli.output import AsJson, Exit, complain, print_json, print_table
 from deploy.environment import PREFIX, WrongSettings, explained
-from deploy.opening import CannotOpen, ensure_topics, migrate, opened_log, pending
+from deploy.opening import CannotOpen, migrate, pending
 from deploy.services import SERVICES, open_service
-from shared.events.registry import TOPICS
 from shared.kit.auth import Role
 from shared.kit.runtime import development_issuer
 
 Target = Literal["all", "contracts", "billing", "backup", "notify"]
 
-topics = typer.Typer(help="Topics of the event log.", no_args_is_help=True)
-
 
 def add_to(app: typer.Typer) -> None:
     panel = "Look after"
     app.command("migrate", rich_help_panel=panel)(migrate_databases)
-    app.add_typer(topics, name="topics", rich_help_panel=panel)
+    app.add_typer(topics.commands, name="topics", rich_help_panel=panel)
     app.command("token", rich_help_panel=panel)(token)
 
 
@@ -56,21 +54,6 @@ async def _migrate(names: tuple[str, ...], *, dry_run: bool) -> dict[str, list[s
         finally:
             await runtime.close()
     return applied
-
-
-@topics.command("ensure")
-def ensure(as_json: AsJson = False) -> None:
-    """Create the topics that are missing."""
-
-    async def work() -> None:
-        async with opened_log(environment.read_common()) as log:
-            await ensure_topics(log)
-
-    asyncio.run(work())
-    if as_json:
-        print_json({"topics": TOPICS})
-    else:
-        print_table("Topics", ["topic"], [(topic,) for topic in TOPICS])
 
 
 def token(

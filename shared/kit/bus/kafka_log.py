@@ -29,6 +29,7 @@ from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, LogAw
 
 log = structlog.get_logger("bus")
 
+GROUP_PREFIX = "mainstay."
 LONGEST_KEY = 200
 COLD_TOPIC_SECONDS = 0.02
 LONGEST_REQUEST_SECONDS = 40.0
@@ -49,7 +50,7 @@ class KafkaSettings:
     """Of a topic that is created. Adding some later moves keys, so first let the topic run dry."""
     replication: int = 1
     client_id: str = "mainstay"
-    group_prefix: str = "mainstay."
+    group_prefix: str = GROUP_PREFIX
     group_instance_id: str | None = None
     """Static membership: a name of this replica that survives its restart, so a rolling restart moves nothing."""
     start_seconds: float = 5.0

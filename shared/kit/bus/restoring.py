@@ -64,7 +64,7 @@ async def restore(
         own = await memory.topics(reader)
     facts: dict[tuple[Stream, Position], Envelope] = {}
     others: list[Delivered] = []
-    async for records in _all_on(log, f"{service}.restored", [*topics, *own]):
+    async for records in _all_on(log, reader_after_restore(service), [*topics, *own]):
         others += [record for record in records if record.topic in own and own[record.topic](record)]
         async with database.reading() as reader:
             facts.update(await _forgotten(reader, [record for record in records if record.topic not in own]))
@@ -79,6 +79,11 @@ async def restore(
         tx.actor = actor
         await audit(tx, restored)
     return restored
+
+
+def reader_after_restore(service: str) -> str:
+    """The name that it reads the log by, apart from its consumer's."""
+    return f"{service}.restored"
 
 
 async def _forgotten(reader: Reader, records: Sequence[Delivered]) -> dict[tuple[Stream, Position], Envelope]:

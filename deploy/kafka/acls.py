@@ -1,0 +1,102 @@
+"""Which Kafka user may do what, derived from what the code reads and writes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from deploy.services import SERVICES, topics_of
+from shared.events.registry import FACTS, PARTNER_TOPIC_PREFIX, TOPICS, partner_topic
+from shared.kit.bus.kafka_log import GROUP_PREFIX
+from shared.kit.bus.restoring import reader_after_restore
+
+Resource = Literal["topic", "group"]
+Pattern = Literal["literal", "prefixed"]
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
+
+TOPICS_USER = "mainstay-topics"
+"""The user of the job that creates topics; services themselves may not."""
+ANY_PARTNER = "{id}"
+"""Stands for a partner's id in the template of all partners."""
+
+
+@dataclass(frozen=True, order=True)
+class Acl:
+    """Allows `operations` on one resource, or on all whose names begin with `name`."""
+
+    resource: Resource
+    pattern: Pattern
+    name: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class User:
+    """A Kafka user and all that it may do; whatever is not listed is refused by the broker."""
+
+    name: str
+    acls: Sequence[Acl]
+
+
+def users() -> list[User]:
+    """The services' users and the topics job's; partners come one by one."""
+    return [*map(service_user, SERVICES), topics_user()]
+
+
+def service_user(service: str) -> User:
+    """Writes and reads its own topics (after a restore it learns from them), reads those that it hears."""
+    own = {fact.topic() for fact in FACTS if fact.producer == service}
+    heard = set(topics_of(service))
+    acls = [Acl("topic", "literal", topic, ("Describe", "Read", "Write")) for topic in own]
+    acls += [Acl("topic", "literal", topic, ("Describe", "Read")) for topic in heard - own]
+    if service == "notify":
+        # It makes a partner's topic when the partner is registered.
+        acls.append(Acl("topic", "prefixed", PARTNER_TOPIC_PREFIX, ("Create", "Describe", "Read", "Write")))
+    groups = (service, reader_after_restore(service))
+    acls += [Acl("group", "literal", f"{GROUP_PREFIX}{group}", ("Describe", "Read")) for group in groups]
+    return User(user_of(service), sorted(acls))
+
+
+def topics_user() -> User:
+    """Creates and describes topics; reads and writes no record, and changes no topic that exists."""
+    declared = [Acl("topic", "literal", topic, ("Create", "Describe", "DescribeConfigs")) for topic in TOPICS]
+    partners = Acl("topic", "prefixed", PARTNER_TOPIC_PREFIX, ("Describe", "DescribeConfigs"))
+    return User(TOPICS_USER, [*declared, partners])
+
+
+def partner_user(partner_id: object = ANY_PARTNER) -> User:
+    """Reads its own topic, in groups whose names begin with the topic's name, and nothing else."""
+    topic = partner_topic(partner_id)
+    acls = [Acl("group", "prefixed", topic, ("Describe", "Read")), Acl("topic", "literal", topic, ("Describe", "Read"))]
+    return User(f"partner-{partner_id}", acls)
+
+
+def user_of(service: str) -> str:
+    return f"mainstay-{service}"
+
+
+def shown(user: User) -> dict[str, Any]:
+    """JSON-ready."""
+    acls = [
+        {"resource": acl.resource, "name": acl.name, "pattern": acl.pattern, "operations": list(acl.operations)}
+        for acl in user.acls
+    ]
+    return {"user": user.name, "acls": acls}
+
+
+def command_lines(user: User) -> Iterator[str]:
+    """Kafka's own tool, to be run by a shell that has KAFKA_BOOTSTRAP and KAFKA_CONFIG; adding again does no harm."""
+    tool = 'kafka-acls.sh --bootstrap-server "$KAFKA_BOOTSTRAP" --command-config "$KAFKA_CONFIG"'
+
+    def kind(acl: Acl) -> tuple[str, str, Sequence[str]]:
+        return acl.resource, acl.pattern, acl.operations
+
+    # One start of the tool takes a second or two, so it is given all that differ by name only.
+    for (resource, pattern, operations), alike in groupby(sorted(user.acls, key=kind), key=kind):
+        words = ["--add", "--allow-principal", f"User:{user.name}", "--resource-pattern-type", pattern]
+        words += [word for operation in operations for word in ("--operation", operation)]
+        words += [word for acl in alike for word in (f"--{resource}", acl.name)]
+        yield f"{tool} {shlex.join(words)}"
