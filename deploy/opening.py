@@ -15,13 +15,14 @@ from deploy.environment import PREFIX, WrongSettings, explained
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Unavailable
 from shared.kit import migrations
-from shared.kit.bus.log import EventLog
+from shared.kit.bus.log import EventLog, LogAway, LogRefused
 from shared.kit.db import Database, LockedByAnother
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from shared.kit.bus.kafka_log import KafkaSettings
+    from shared.kit.bus.kafka_client import KafkaSettings
+    from shared.kit.bus.kafka_log import KafkaLog
 
 AWAY = (OSError, DBAPIError, PostgresError, Unavailable)
 RECORDS_KEPT_FOR = timedelta(days=30)
@@ -38,8 +39,9 @@ async def opened_log(common: CommonSettings) -> AsyncIterator[EventLog]:
     if common.event_log == "kafka":
         from shared.kit.bus.kafka_log import KafkaLog
 
-        kafka = KafkaLog(_kafka_settings(common))
+        kafka = KafkaLog(kafka_settings(common))
         try:
+            await _insist_on_entry(kafka)
             yield kafka
         finally:
             await kafka.close()
@@ -64,12 +66,29 @@ async def opened_log(common: CommonSettings) -> AsyncIterator[EventLog]:
         await database.close()
 
 
-def _kafka_settings(common: CommonSettings) -> KafkaSettings:
+async def _insist_on_entry(log: KafkaLog) -> None:
+    """Brokers that are away may come; brokers that refuse us will not change their mind. Raises CannotOpen."""
+    if log.settings.security_protocol == "PLAINTEXT":
+        return
+    try:
+        await log.knock()
+    except LogRefused as refused:
+        raise CannotOpen(refused.detail) from refused
+    except LogAway:
+        return
+
+
+def kafka_settings(common: CommonSettings) -> KafkaSettings:
+    """Raises WrongSettings."""
     import ssl
 
-    from shared.kit.bus.kafka_log import KafkaSettings
+    from shared.kit.bus.kafka_client import KafkaSettings
 
-    encrypted = common.kafka_security_protocol in {"SSL", "SASL_SSL"}
+    protocol = common.kafka_security_protocol
+    encrypted = protocol in {"SSL", "SASL_SSL"}
+    entry = {"USERNAME": common.kafka_username, "PASSWORD": common.kafka_password}
+    if protocol.startswith("SASL") and not all(entry.values()):
+        raise WrongSettings(*(f"{PREFIX}KAFKA_{name}: {protocol} needs it" for name in entry if not entry[name]))
     with explained(f"{PREFIX}KAFKA_CA_FILE"):
         context = ssl.create_default_context(cafile=common.kafka_ca_file) if encrypted else None
     return KafkaSettings(
@@ -83,6 +102,7 @@ def _kafka_settings(common: CommonSettings) -> KafkaSettings:
         group_instance_id=common.kafka_instance_id,
         partitions=common.kafka_partitions,
         replication=common.kafka_replication,
+        retention=timedelta(days=common.kafka_retention_days),
     )
 
 

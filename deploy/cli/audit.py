@@ -14,11 +14,9 @@ import typer
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from deploy import environment
+from deploy.cli.operator import opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json
 from deploy.cli.running import ServiceName
-from deploy.opening import insist_up_to_date
-from deploy.services import open_service
 from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows, signing_key
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
@@ -67,13 +65,8 @@ def verify(service: ServiceName, as_json: AsJson = False) -> None:
 
 
 async def _verify(service: str) -> tuple[int, int, list[Break]]:
-    common = environment.read_common()
-    runtime = open_service(service, common, settings=environment.read_service(service))
-    try:
-        await insist_up_to_date(runtime)
+    async with opened(service) as runtime:
         return await verify_trail(runtime)
-    finally:
-        await runtime.close()
 
 
 async def verify_trail(runtime: Runtime) -> tuple[int, int, list[Break]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from deploy import environment
+from deploy.cli.operator import me
 from deploy.cli.output import AsJson, console, print_json, print_table
 from deploy.cli.running import ServiceName
 from deploy.environment import PREFIX, explained
@@ -62,7 +62,7 @@ def restart(
 
     What was applied is never applied again. Keys that lost a record park at it as a gap.
     """
-    who = by or f"cli:{getpass.getuser()}"
+    who = by or me()
     where = Partition(topic, partition)
 
     async def work(runtime: Runtime, log: EventLog) -> int:

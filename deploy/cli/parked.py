@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
 
-from deploy import environment
+from deploy.cli.operator import me, opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
 from deploy.cli.running import ServiceName
-from deploy.environment import PREFIX, explained
-from deploy.opening import insist_up_to_date
-from deploy.services import handlers_of, open_service
+from deploy.services import handlers_of
 from shared.kit import audit_trail, schedule
 from shared.kit.bus import parking, replaying
 from shared.kit.bus.parking import ParkedEvent
@@ -112,7 +108,7 @@ def retry_events(
     _one_of(event_id, error_class)
 
     async def work(tx: Transaction) -> int:
-        tx.actor = _me()
+        tx.actor = me()
         if event_id is not None:
             await parking.retry(tx, event_id, accept_gap=accept_gap)
             audit_trail.record(tx, None, "retry-event", event_id, accept_gap=accept_gap)
@@ -136,7 +132,7 @@ def skip_events(
 ) -> None:
     """Go on without an event: one, or all with one error class. The event is kept as skipped."""
     _one_of(event_id, error_class)
-    who, audit = by or _me(), recording("skip-event", reason)
+    who, audit = by or me(), recording("skip-event", reason)
 
     async def work(tx: Transaction) -> int:
         tx.actor = who
@@ -166,7 +162,7 @@ def replay_events(
     handlers = handlers_of(service)
 
     async def work(tx: Transaction) -> int:
-        tx.actor = by or _me()
+        tx.actor = by or me()
         if event_id is not None:
             events = [await replaying.replay_skipped(tx, handlers, event_id)]
         else:
@@ -191,7 +187,7 @@ def replay_key(
     """Have the worker hear one key's events again from the log, for instance after a handler was mended."""
 
     async def work(tx: Transaction) -> int:
-        tx.actor = by or _me()
+        tx.actor = by or me()
         last = await replaying.replay_key(tx, service, Stream(topic, key), from_seq=from_seq)
         details = {"topic": topic, "key": key, "from_seq": from_seq, "reason": reason}
         audit_trail.record(tx, None, "replay-key", NOTHING_SINGLE, **details)
@@ -232,13 +228,9 @@ def retry_timer(
     _report("retried", _changing(service, work), as_json=as_json)
 
 
-def _me() -> str:
-    return f"cli:{getpass.getuser()}"
-
-
 def _with(service: str, work: Callable[[Runtime], Awaitable[R]]) -> R:
     async def run() -> R:
-        async with _opened(service) as runtime:
+        async with opened(service) as runtime:
             return await work(runtime)
 
     return asyncio.run(run())
@@ -250,19 +242,6 @@ def _changing(service: str, work: Callable[[Transaction], Awaitable[int]]) -> in
             return await work(tx)
 
     return _with(service, run)
-
-
-@asynccontextmanager
-async def _opened(service: str) -> AsyncIterator[Runtime]:
-    common = environment.read_common()
-    settings = environment.read_service(service)
-    with explained(f"{PREFIX}{service.upper()}_"):
-        runtime = open_service(service, common, settings=settings)
-    try:
-        await insist_up_to_date(runtime)
-        yield runtime
-    finally:
-        await runtime.close()
 
 
 def _one_of(event_id: UUID | None, error_class: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections import Counter
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +12,7 @@ import typer
 
 from deploy import environment
 from deploy.cli.audit import signed_heads
+from deploy.cli.operator import me
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
 from deploy.cli.running import ServiceName
 from deploy.environment import PREFIX, explained
@@ -83,7 +83,7 @@ async def _restored(service: str, numbers: list[Number]) -> Restored:
     async def audit(tx: Transaction, found: Restored) -> None:
         for number in numbers:
             await numbering.go_on_after(tx, number)
-        tx.actor = f"cli:{getpass.getuser()}"
+        tx.actor = me()
         kinds = Counter(one.type for one in found.forgotten)
         details = {"epoch": found.epoch, "forgotten": dict(kinds), "last_numbers": [str(one) for one in numbers]}
         audit_trail.record(tx, None, "restored", UUID(int=0), **details)

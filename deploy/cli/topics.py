@@ -3,32 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import typer
 
-from deploy import environment
-from deploy.cli.output import AsJson, print_json, print_table
-from deploy.opening import ensure_topics, opened_log
-from shared.events.registry import TOPICS
+from deploy import environment, topics
+from deploy.cli.output import AsJson, Exit, complain, print_json, print_table
+from deploy.opening import ensure_topics, kafka_settings, opened_log
+from deploy.topics import Topic
+from shared.kit.bus.log import TopicState
+
+if TYPE_CHECKING:
+    from deploy.kafka.acls import User
 
 commands = typer.Typer(help="Topics of the event log.", no_args_is_help=True)
 
 
+@commands.command("list")
+def list_topics(as_json: AsJson = False) -> None:
+    """Every topic as declared and as found; 1 when a declared one is missing or differs."""
+
+    async def work() -> list[Topic]:
+        common = environment.read_common()
+        async with opened_log(common) as log:
+            return await topics.compare(log, common)
+
+    found = asyncio.run(work())
+    differences = [difference for topic in found for difference in topic.differences]
+    if as_json:
+        print_json({"topics": [_shown(topic) for topic in found], "differences": list(map(vars, differences))})
+    else:
+        columns = ["topic", "partitions", "replicas", "min in-sync", "retention"]
+        print_table("Topics", columns, [(topic.name, *_cells(topic.found)) for topic in found])
+        complain(map(str, differences))
+    if differences:
+        raise typer.Exit(Exit.FAILED)
+
+
 @commands.command("ensure")
 def ensure(as_json: AsJson = False) -> None:
-    """Create the topics that are missing."""
+    """Create the topics that are missing. Those that exist are never changed; what differs is said, with its remedy."""
 
-    async def work() -> None:
-        async with opened_log(environment.read_common()) as log:
+    async def work() -> tuple[list[Topic], list[Topic]]:
+        common = environment.read_common()
+        async with opened_log(common) as log:
+            before = await topics.compare(log, common)
             await ensure_topics(log)
+            return before, await topics.compare(log, common)
 
-    asyncio.run(work())
+    before, after = asyncio.run(work())
+    created = [topic.name for topic in before if topic.found is None]
+    differences = [difference for topic in after for difference in topic.differences]
     if as_json:
-        print_json({"topics": TOPICS})
-    else:
-        print_table("Topics", ["topic"], [(topic,) for topic in TOPICS])
+        names = [topic.name for topic in after]
+        print_json({"topics": names, "created": created, "differences": list(map(vars, differences))})
+        return
+    print_table("Created", ["topic"], [(name,) for name in created])
+    complain(map(str, differences))
 
 
 @commands.command("acls")
@@ -37,12 +70,17 @@ def show_acls(
     form: Annotated[
         Literal["table", "kafka-acls"], typer.Option("--format", help="kafka-acls: commands of Kafka's own tool.")
     ] = "table",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Allow them that, as one of the cluster's super users.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """What each user may do on a Kafka that keeps ACLs; everything else is refused there."""
     from deploy.kafka import acls
 
     users = acls.users() if partner is None else [acls.partner_user(partner)]
+    if apply:
+        _allow(users)
     if form == "kafka-acls" and not as_json:
         for user in users:
             for line in acls.command_lines(user):
@@ -59,3 +97,22 @@ def show_acls(
         for acl in user.acls
     ]
     print_table("May, on Kafka", ["user", "resource", "name", "pattern", "operations"], rows)
+
+
+def _allow(users: list[User]) -> None:
+    from deploy.kafka import admin
+
+    asyncio.run(admin.allow(kafka_settings(environment.read_common()), users))
+
+
+def _shown(topic: Topic) -> dict[str, Any]:
+    return {"topic": topic.name, "declared": topics.shown(topic.declared), "found": topics.shown(topic.found)}
+
+
+def _cells(state: TopicState | None) -> list[Any]:
+    """A topic that is missing has empty cells."""
+    if state is None:
+        return [""] * 4
+    days = "" if state.retention is None else f"{state.retention.days} days"
+    kept = "for ever" if state.retention == timedelta.max else days
+    return [state.partitions, state.replicas, state.min_insync, kept]

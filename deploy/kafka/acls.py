@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from deploy.services import SERVICES, topics_of
 from shared.events.registry import FACTS, PARTNER_TOPIC_PREFIX, TOPICS, partner_topic
-from shared.kit.bus.kafka_log import GROUP_PREFIX
+from shared.kit.bus.kafka_client import GROUP_PREFIX
 from shared.kit.bus.restoring import reader_after_restore
 
 Resource = Literal["topic", "group"]

@@ -39,6 +39,12 @@ class CommonSettings(BaseSettings):
     )
     kafka_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
     kafka_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that is created")
+    kafka_retention_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="how long a topic that is created keeps its records; longer than any backup is old",
+    )
 
     oidc_issuer: str | None = Field(None, description="OpenID Connect issuer; none: the development issuer")
     oidc_audience: str = Field("mainstay", description="the audience a token must name")

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,13 @@ class KafkaServer(Server):
         if self.process is not None and not accepts_connections(port):
             return False
         try:
-            return run_apart(_has_brokers(self.bootstrap))
+            return run_apart(_has_brokers(self.client_options()))
         except (KafkaError, OSError, TimeoutError):
             return False
+
+    def client_options(self) -> dict[str, object]:
+        """How one who may do everything connects."""
+        return {"bootstrap_servers": self.bootstrap}
 
 
 @contextmanager
@@ -180,17 +184,24 @@ def _prepare(java: str, libraries: Path, folder: Path, controller: int, *, node:
     broker = free_port()
     settings = folder / "server.properties"
     settings.write_text(_settings(node, broker, controller, folder / "data"))
+    command = format_storage(java, libraries, settings)
+    process = ServerProcess("kafka", [*command, "kafka.Kafka", str(settings)], folder)
+    return KafkaServer(f"127.0.0.1:{broker}", process=process)
+
+
+def format_storage(java: str, libraries: Path, settings: Path, credentials: Sequence[str] = ()) -> list[str]:
+    """Make the folder that the settings name ready, with these SCRAM users; the start of Kafka's commands."""
     command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command += ["-cp", f"{libraries}/*", f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"]
+    users = [word for credential in credentials for word in ("--add-scram", credential)]
     subprocess.run(
-        [*command, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)],
+        [*command, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings), *users],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         check=True,
         timeout=120,
     )
-    process = ServerProcess("kafka", [*command, "kafka.Kafka", str(settings)], folder)
-    return KafkaServer(f"127.0.0.1:{broker}", process=process)
+    return command
 
 
 def _settings(node: int, broker: int, controller: int, data: Path) -> str:
@@ -237,8 +248,8 @@ def _find_maven() -> str:
     return maven
 
 
-async def _has_brokers(bootstrap: str) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+async def _has_brokers(options: dict[str, object]) -> bool:
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=2_000)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()

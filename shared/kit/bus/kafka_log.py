@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -14,69 +12,23 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
-    TopicAlreadyExistsError,
-    for_code,
 )
 from aiokafka.partitioner import murmur2
 
-from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, LogAway, Partition, Record, storable
+from shared.kit.bus import kafka_topics
+from shared.kit.bus.kafka_client import Bury, KafkaSettings, administering, trouble
+from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, Partition, Record, TopicState, storable
 
 log = structlog.get_logger("bus")
 
-GROUP_PREFIX = "mainstay."
 LONGEST_KEY = 200
-COLD_TOPIC_SECONDS = 0.02
 LONGEST_REQUEST_SECONDS = 40.0
 """aiokafka's own bound; `patience` ends an append before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KafkaSettings:
-    """How to reach the brokers, and the bounds that aiokafka does not keep by itself (seconds)."""
-
-    bootstrap: str
-    security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str = "PLAIN"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = None
-    partitions: int = 12
-    """Of a topic that is created. Adding some later moves keys, so first let the topic run dry."""
-    replication: int = 1
-    client_id: str = "mainstay"
-    group_prefix: str = GROUP_PREFIX
-    group_instance_id: str | None = None
-    """Static membership: a name of this replica that survives its restart, so a rolling restart moves nothing."""
-    start_seconds: float = 5.0
-    send_seconds: float = 5.0
-    stop_seconds: float = 2.0
-    session_seconds: float = 30.0
-    rebalance_seconds: float = 30.0
-    heartbeat_seconds: float = 3.0
-
-    def patience(self, topics: int) -> float:
-        """Seconds for a batch to that many topics: the first record of each makes the broker open its files.
-
-        A thousand partners' topics took over five seconds, so that their batch failed, and failed again.
-        """
-        return self.send_seconds + topics * COLD_TOPIC_SECONDS
-
-    def connection(self) -> dict[str, Any]:
-        return {
-            "bootstrap_servers": self.bootstrap,
-            "client_id": self.client_id,
-            "security_protocol": self.security_protocol,
-            "sasl_mechanism": self.sasl_mechanism,
-            "sasl_plain_username": self.username,
-            "sasl_plain_password": self.password,
-            "ssl_context": self.ssl_context,
-        }
 
 
 class KafkaLog:
@@ -104,7 +56,7 @@ class KafkaLog:
             self._abandon_producer(producer)
             self._counts.clear()
             if isinstance(error, TimeoutError | KafkaError | OSError):
-                raise LogAway(f"Kafka did not take the events: {type(error).__name__}.") from error
+                raise await trouble(self.settings, "did not take the events", error) from error
             raise
 
     def subscribe(self, consumer: str, topics: Collection[str], load_offsets: LoadOffsets) -> KafkaSubscription:
@@ -114,15 +66,18 @@ class KafkaLog:
         missing = sorted(set(topics) - self._counts.keys())
         if not missing:
             return
-        admin = AIOKafkaAdminClient(**self.settings.connection(), request_timeout_ms=_ms(self.settings.start_seconds))
-        try:
-            async with asyncio.timeout(2 * self.settings.start_seconds):
-                await admin.start()
-                self._counts.update(await self._created(admin, missing, partitions or self.settings.partitions))
-        except (TimeoutError, KafkaError, OSError) as error:
-            raise LogAway(f"Kafka did not show its topics: {type(error).__name__}.") from error
-        finally:
-            self._bury(_closed(admin))
+        async with administering(self.settings, "did not show its topics", self._bury) as admin:
+            count = partitions or self.settings.partitions
+            self._counts.update(await kafka_topics.create(admin, self.settings, missing, count))
+
+    async def topics(self) -> dict[str, TopicState]:
+        async with administering(self.settings, "did not show its topics", self._bury) as admin:
+            return await kafka_topics.describe(admin)
+
+    async def knock(self) -> None:
+        """Raises LogRefused when the brokers do not let this process in, LogAway when none answers."""
+        async with administering(self.settings, "is away", self._bury):
+            return
 
     async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
         counts = await self._counts_of(topics)
@@ -133,7 +88,7 @@ class KafkaLog:
                 await client.start()
                 return await _bounds(client, theirs)
         except (TimeoutError, KafkaError, OSError) as error:
-            raise LogAway(f"Kafka did not show its offsets: {type(error).__name__}.") from error
+            raise await trouble(self.settings, "did not show its offsets", error) from error
         finally:
             self._bury(_end_consumer(client))
 
@@ -152,22 +107,6 @@ class KafkaLog:
         await self.ensure_topics(topics)
         return self._counts
 
-    async def _created(self, admin: AIOKafkaAdminClient, topics: list[str], partitions: int) -> dict[str, int]:
-        counts = await _partition_counts(admin, topics)
-        missing = [topic for topic in topics if topic not in counts]
-        if missing:
-            new = [NewTopic(topic, partitions, self.settings.replication) for topic in missing]
-            answer = await admin.create_topics(new)
-            for _topic, code, *_ in answer.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise for_code(code)()
-        # Creation is acknowledged before every broker tells of it.
-        while len(counts) < len(topics):
-            counts = await _partition_counts(admin, topics)
-            if len(counts) < len(topics):
-                await asyncio.sleep(0.05)
-        return counts
-
     async def _started_producer(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
@@ -183,7 +122,7 @@ class KafkaLog:
                 except BaseException as error:
                     self._bury(_end_producer(producer))
                     if isinstance(error, TimeoutError | KafkaError | OSError):
-                        raise LogAway(f"Kafka is away: {type(error).__name__}.") from error
+                        raise await trouble(self.settings, "is away", error) from error
                     raise
                 self._producer = producer
             return self._producer
@@ -212,7 +151,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: str,
         topics: Collection[str],
         load_offsets: LoadOffsets,
-        bury: Callable[[Coroutine[Any, Any, None]], None],
+        bury: Bury,
     ) -> None:
         self._settings = settings
         self._group = f"{settings.group_prefix}{consumer}"
@@ -244,7 +183,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             return {}
         except (KafkaError, OSError) as error:
             self._drop_client()
-            raise LogAway(f"Kafka: {type(error).__name__}.") from error
+            raise await trouble(self._settings, "does not answer", error) from error
         return self._batches(found)
 
     def rewind(self, partitions: Collection[Partition]) -> None:
@@ -304,7 +243,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             except BaseException as error:
                 self._bury(_end_consumer(client))
                 if isinstance(error, TimeoutError | KafkaError | OSError):
-                    raise LogAway(f"Kafka is away: {type(error).__name__}.") from error
+                    raise await trouble(self._settings, "is away", error) from error
                 raise
             self._client = client
         return self._client
@@ -390,15 +329,6 @@ def _added(batch: Any, record: Record) -> bool:
     return added is not None
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, int]:
-    described = await admin.describe_topics(topics)
-    return {
-        topic["topic"]: len(topic["partitions"])
-        for topic in described
-        if not topic["error_code"] and topic["partitions"]
-    }
-
-
 async def _bounds(client: AIOKafkaConsumer, theirs: Sequence[TopicPartition]) -> dict[Partition, Bounds]:
     oldest = await client.beginning_offsets(theirs)
     ends = await client.end_offsets(theirs)
@@ -425,11 +355,6 @@ async def _end_consumer(client: AIOKafkaConsumer) -> None:
             task.cancel()
     with suppress(Exception):
         await asyncio.wait_for(client._client.close(), 1.0)
-
-
-async def _closed(admin: AIOKafkaAdminClient) -> None:
-    with suppress(Exception):
-        await asyncio.wait_for(admin.close(), 2.0)
 
 
 def _delivered(record: Any) -> Delivered:

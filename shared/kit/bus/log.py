@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.kernel.errors import Unavailable
@@ -15,6 +15,10 @@ Headers = Sequence[tuple[str, bytes]]
 
 class LogAway(Unavailable):
     """The event log does not answer at the moment."""
+
+
+class LogRefused(LogAway):
+    """The event log does not let this process in, or not do what it asks; a person has to change something."""
 
 
 class Partition(NamedTuple):
@@ -27,6 +31,17 @@ class Bounds(NamedTuple):
 
     oldest: int
     end: int
+
+
+class TopicState(NamedTuple):
+    """A topic as it is; None where a log has no such notion, or does not tell this user."""
+
+    partitions: int | None = None
+    replicas: int | None = None
+    """Of the partition that has the fewest."""
+    min_insync: int | None = None
+    retention: timedelta | None = None
+    """timedelta.max: for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,10 @@ class EventLog(Protocol):
 
     async def ensure_topics(self, topics: Collection[str], partitions: int | None = None) -> None:
         """Create the topics that are missing."""
+        ...
+
+    async def topics(self) -> Mapping[str, TopicState]:
+        """Every topic that this process may see; raises LogAway."""
         ...
 
     async def bounds(self, topics: Collection[str]) -> Mapping[Partition, Bounds]:

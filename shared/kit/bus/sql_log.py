@@ -26,6 +26,7 @@ from shared.kit.bus.log import (
     LogAway,
     Partition,
     Record,
+    TopicState,
     headers_from_json,
     headers_to_json,
     stable_hash,
@@ -122,6 +123,11 @@ class SqlLog:
     async def partitions_of(self, topics: Collection[str]) -> list[Partition]:
         counts = await self._counts_of(topics)
         return [Partition(topic, number) for topic in sorted(topics) for number in range(counts[topic])]
+
+    async def topics(self) -> dict[str, TopicState]:
+        async with self.database.reading() as reader:
+            rows = await reader.rows(sa.select(log_topics.c.topic, log_topics.c.partitions))
+        return {row.topic: TopicState(row.partitions) for row in rows}
 
     async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
         found = await self._read_bounds(topics)
