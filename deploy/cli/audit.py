@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -12,15 +12,15 @@ from uuid import UUID
 import sqlalchemy as sa
 import typer
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from deploy.cli.operator import opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json
 from deploy.cli.running import ServiceName
-from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows, signing_key
+from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
 from shared.kit.signed_heads import Head, signed_text
+from shared.kit.signing_keys import BrokenSuccession, PublicKey, SigningKeys
 from shared.kit.tables import audit_rows
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -118,13 +118,18 @@ def signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[
     breaks: list[Break] = []
     if not path.exists():
         return heads, breaks
-    public = signing_key(data_dir / "keys" / "audit.pem").public_key()
+    try:
+        keys = SigningKeys(data_dir).known()
+    except BrokenSuccession as broken:
+        return heads, [Break(None, None, str(broken))]
+    judge = _Judge(service, keys)
     for number, line in _complete_lines(path):
-        head = _verified(line, service, public)
-        if head is None:
-            breaks.append(Break(None, None, f"{path.name}, line {number}: the signature does not hold"))
+        try:
+            head, restored = judge.head_in(line)
+        except _NotSigned as wrong:
+            breaks.append(Break(None, None, f"{path.name}, line {number}: {wrong}"))
             continue
-        (chain, seq, digest), restored = head
+        chain, seq, digest = head
         of_chain = heads.setdefault(chain, {})
         if restored:
             heads[chain] = of_chain = {before: hash for before, hash in of_chain.items() if before <= seq}
@@ -141,12 +146,37 @@ def _complete_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _verified(line: str, service: str, public: Ed25519PublicKey) -> tuple[Head, bool] | None:
-    """The head, and whether the database was restored to it."""
-    try:
-        said = json.loads(line)
-        head, restored = Head(UUID(said["chain"]), int(said["seq"]), str(said["hash"])), "restored" in said
-        public.verify(bytes.fromhex(said["signature"]), signed_text(service, head, restored=restored))
-    except (ValueError, KeyError, TypeError, InvalidSignature):
-        return None
-    return head, restored
+class _NotSigned(Exception):
+    """A line does not hold; the text says why."""
+
+
+class _Judge:
+    """Reads one file of heads line by line, from its oldest key to its newest."""
+
+    def __init__(self, service: str, keys: Sequence[PublicKey]) -> None:
+        self._service = service
+        self._keys = keys
+        self._places = {key.id: place for place, key in enumerate(keys)}
+        self._reached = 0
+
+    def head_in(self, line: str) -> tuple[Head, bool]:
+        """The head, and whether the database was restored to it; raises _NotSigned."""
+        try:
+            said = json.loads(line)
+            head, restored = Head(UUID(said["chain"]), int(said["seq"]), str(said["hash"])), "restored" in said
+            # Lines of before keys had names are the oldest key's.
+            place = self._place_of(said.get("key", self._keys[0].id))
+            text = signed_text(self._service, head, restored=restored)
+            self._keys[place].key.verify(bytes.fromhex(said["signature"]), text)
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
+            raise _NotSigned("the signature does not hold") from None
+        self._reached = place
+        return head, restored
+
+    def _place_of(self, name: str) -> int:
+        place = self._places.get(name)
+        if place is None:
+            raise _NotSigned(f"key {name} is not on record")
+        if place < self._reached:
+            raise _NotSigned(f"key {name} was retired before this line")
+        return place

@@ -19,15 +19,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import Counter
 
 from shared.kernel.errors import Unavailable
 from shared.kit.bus import sets
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
-from shared.kit.key_files import content_of
 from shared.kit.signed_heads import Head, SignedHeads
+from shared.kit.signing_keys import SigningKeys
 from shared.kit.statements import Fixed
 from shared.kit.tables import audit_heads, audit_rows
 
@@ -206,22 +204,7 @@ class Sealer:
 
 
 def heads_on_file(service: str, data_dir: Path) -> SignedHeads:
-    key = signing_key(data_dir / "keys" / "audit.pem")
-    return SignedHeads(data_dir / "audit" / f"{service}.heads.jsonl", service, key)
-
-
-def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The Ed25519 key in `path`, made on first use with mode 0600."""
-
-    def make() -> bytes:
-        return Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-    key = serialization.load_pem_private_key(content_of(path, make), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path.name} is not an Ed25519 key")
-    return key
+    return SignedHeads(data_dir / "audit" / f"{service}.heads.jsonl", service, SigningKeys(data_dir))
 
 
 def _instant(stored: Any) -> datetime:

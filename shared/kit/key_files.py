@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,3 +25,17 @@ def content_of(path: Path, make: Callable[[], bytes]) -> bytes:
         finally:
             fresh.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """The key in `fresh` takes the place of that in `path`, and its owner, in one step."""
+    give_to_owner_of(path, fresh)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def give_to_owner_of(there: Path, path: Path) -> None:
+    """Who rotates keys as root must not lock out the user that the processes run as."""
+    if os.geteuid() == 0:
+        owner = there.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

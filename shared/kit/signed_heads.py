@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from shared.kit.signing_keys import Signer, SigningKeys
 
 READ_BACK_BYTES = 4 * 1024 * 1024
 """Some 15,000 lines."""
@@ -26,16 +26,26 @@ class Head(NamedTuple):
 class SignedHeads:
     """Several processes may append to one file."""
 
-    def __init__(self, path: Path, service: str, key: Ed25519PrivateKey) -> None:
+    def __init__(self, path: Path, service: str, keys: SigningKeys) -> None:
         self._path = path
         self._service = service
-        self._key = key
+        self._keys = keys
 
     def append(self, heads: Iterable[Head], *, restored: bool = False) -> None:
         """`restored`: the database was put back to these heads, and what was signed beyond them is void."""
-        lines = "".join(f"{self._line(head, restored=restored)}\n" for head in heads)
-        if not lines:
+        heads = list(heads)
+        if not heads:
             return
+        with self._keys.in_use() as signer:
+            self._write("".join(f"{self._line(head, signer, restored=restored)}\n" for head in heads))
+
+    def lacking(self, heads: Sequence[Head]) -> list[Head]:
+        """Those that the end of the file does not tell of; one that it told of long ago may be among them."""
+        lines = self._read_back(READ_BACK_BYTES).splitlines()
+        told = {_told(line) for line in lines}
+        return [head for head in heads if (str(head.chain), head.hash) not in told]
+
+    def _write(self, lines: str) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # A writer that was killed may have left half a line, which must not swallow the next.
         begin = "" if self._read_back(1) in (b"", b"\n") else "\n"
@@ -45,12 +55,6 @@ class SignedHeads:
             while content:
                 content = content[file.write(content) :]
 
-    def lacking(self, heads: Sequence[Head]) -> list[Head]:
-        """Those that the end of the file does not tell of; one that it told of long ago may be among them."""
-        lines = self._read_back(READ_BACK_BYTES).splitlines()
-        told = {_told(line) for line in lines}
-        return [head for head in heads if (str(head.chain), head.hash) not in told]
-
     def _read_back(self, size: int) -> bytes:
         if not self._path.exists():
             return b""
@@ -58,10 +62,10 @@ class SignedHeads:
             file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
             return file.read()
 
-    def _line(self, head: Head, *, restored: bool) -> str:
+    def _line(self, head: Head, signer: Signer, *, restored: bool) -> str:
         chain, seq, digest = head
-        signature = self._key.sign(signed_text(self._service, head, restored=restored)).hex()
-        said = {"chain": str(chain), "seq": seq, "hash": digest, "signature": signature}
+        signature = signer.key.sign(signed_text(self._service, head, restored=restored)).hex()
+        said = {"chain": str(chain), "seq": seq, "hash": digest, "key": signer.id, "signature": signature}
         return json.dumps({**said, "restored": True} if restored else said)
 
 

@@ -18,13 +18,13 @@ from deploy.cli.audit import verify_trail
 from services.backup.gateways.restic import Repository
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS
-from shared.kit.audit_trail import signing_key
 from shared.kit.bus.log import Partition, headers_from_json
 from shared.kit.bus.tables import consumer_offsets, log_partitions, log_records, outbox, streams
 from shared.kit.db import Database, Reader
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 from shared.kit.signed_heads import Head, SignedHeads
+from shared.kit.signing_keys import SigningKeys
 from shared.kit.tables import audit_rows, timers
 from shared.kit.tables import metadata as kit_metadata
 from tests.infrastructure.waiting import eventually
@@ -218,7 +218,7 @@ async def witness_of(company: Installation) -> AsyncIterator[Witness]:
 
 def _unsigned(runtime: Runtime, heads: Sequence[Row]) -> list[Head]:
     path = runtime.data_dir / "audit" / f"{runtime.name}.heads.jsonl"
-    signed = SignedHeads(path, runtime.name, signing_key(runtime.data_dir / "keys" / "audit.pem"))
+    signed = SignedHeads(path, runtime.name, SigningKeys(runtime.data_dir))
     return signed.lacking([Head(row["chain"], row["seq"], row["hash"]) for row in heads])
 
 

@@ -19,6 +19,7 @@ from shared.kit import audit_trail
 from shared.kit.audit_trail import COMPANY_CHAIN, Sealer, first_break, record, sealed_rows
 from shared.kit.db import Database
 from shared.kit.signed_heads import SignedHeads
+from shared.kit.signing_keys import signing_key
 from shared.kit.tables import audit_heads, audit_rows
 from tests.infrastructure.waiting import eventually
 
@@ -187,7 +188,7 @@ async def test_heads_are_signed_outside_the_database_and_tell_of_a_cut_off_tail(
     chain = await sealed_chain(trail, tmp_path)
     [line] = (tmp_path / "audit" / "parcels.heads.jsonl").read_text().splitlines()
     head = json.loads(line)
-    key = audit_trail.signing_key(tmp_path / "keys" / "audit.pem").public_key()
+    key = signing_key(tmp_path / "keys" / "audit.pem").public_key()
     key.verify(bytes.fromhex(head["signature"]), f"parcels:{chain}:6:{head['hash']}".encode())
     rows = await rows_of(trail, chain)
     assert (head["chain"], head["seq"], head["hash"]) == (str(chain), 6, rows[-1].hash)
@@ -261,7 +262,7 @@ async def test_the_sealer_runs_until_it_is_told_to_stop(trail: Database, tmp_pat
 
 def test_the_signing_key_is_made_once_and_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "audit.pem"
-    first, second = audit_trail.signing_key(path), audit_trail.signing_key(path)
+    first, second = signing_key(path), signing_key(path)
     assert first.public_key() == second.public_key()
     assert path.stat().st_mode & 0o077 == 0
     assert [file.name for file in path.parent.iterdir()] == ["audit.pem"]
