@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import sqlalchemy as sa
 import typer
 from cryptography.exceptions import InvalidSignature
 
 from deploy.cli.operator import opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json
 from deploy.cli.running import ServiceName
-from shared.kit.audit_trail import GENESIS, row_hash, sealed_rows
+from shared.kit.audit_trail import COMPANY_CHAIN, GENESIS, SealedRow, row_hash, sealed_rows_of_all
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
-from shared.kit.signed_heads import Head, signed_text
+from shared.kit.signed_heads import SignedLine, signed_line, signed_text
 from shared.kit.signing_keys import BrokenSuccession, PublicKey, SigningKeys
-from shared.kit.tables import audit_rows
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
-PAGE = 5_000
+PAGE = 2_000
 
 
 @dataclass(frozen=True)
@@ -72,44 +69,59 @@ async def _verify(service: str) -> tuple[int, int, list[Break]]:
 async def verify_trail(runtime: Runtime) -> tuple[int, int, list[Break]]:
     """Number of chains, of sealed rows, and the first break of each chain that has one."""
     heads, breaks = signed_heads(runtime.name, runtime.data_dir)
-    rows = 0
+    checks: dict[UUID, Check] = {}
+    async for chain, rows in _sealed(runtime.database):
+        check = checks.setdefault(chain, Check(chain, heads.get(chain, {})))
+        for row in rows:
+            check.read(row)
     # A chain that lost all its rows is still named by its signed heads.
-    chains = await _chains(runtime.database) | set(heads)
-    for chain in sorted(chains):
-        signed = heads.get(chain, {})
-        count, broken = await _verify_chain(runtime.database, chain, signed)
-        rows += count
-        breaks += [broken] if broken else []
-    return len(chains), rows, breaks
+    for chain in heads.keys() - checks.keys():
+        checks[chain] = Check(chain, heads[chain])
+    found = (checks[chain].outcome() for chain in sorted(checks))
+    return len(checks), sum(check.last for check in checks.values()), breaks + [one for one in found if one]
 
 
-async def _chains(database: Database) -> set[UUID]:
+async def _sealed(database: Database) -> AsyncIterator[tuple[UUID, list[SealedRow]]]:
+    """The sealed rows in order, by chain; a long chain comes in pieces."""
+    after = (COMPANY_CHAIN, 0)
     async with database.reading() as reader:
-        found = await reader.rows(sa.select(audit_rows.c.chain).where(audit_rows.c.seq.is_not(None)).distinct())
-    return {row.chain for row in found}
+        while page := await sealed_rows_of_all(reader, after=after, limit=PAGE):
+            for chain, rows in page:
+                yield chain, rows
+            after = (chain, rows[-1].seq)
 
 
-async def _verify_chain(database: Database, chain: UUID, signed: Heads) -> tuple[int, Break | None]:
-    before, last = GENESIS, 0
-    async with database.reading() as reader:
-        while True:
-            page = await sealed_rows(reader, chain, after=last, limit=PAGE)
-            for row in page:
-                if row.seq != last + 1:
-                    return last, Break(chain, last + 1, f"is missing (the next one is {row.seq})")
-                if row_hash(before, chain, row.seq, row.at, row.event) != row.hash:
-                    return last, Break(chain, row.seq, "does not have the hash it was sealed with")
-                if signed.get(row.seq, row.hash) != row.hash:
-                    return last, Break(chain, row.seq, "differs from the signed head")
-                before, last = row.hash, row.seq
-            if len(page) < PAGE:
-                break
-    newest = max(signed, default=0)
-    if newest > last:
-        return last, Break(chain, last + 1, f"is missing: the signed head is at {newest}")
-    if last and not signed:
-        return last, Break(chain, last, "is sealed, but no signed head of this chain is on file")
-    return last, None
+class Check:
+    """One chain: does each row carry on from the one before, and is it what was signed?"""
+
+    __slots__ = ("_broken", "_chain", "_hash", "_name", "_signed", "last")
+
+    def __init__(self, chain: UUID, signed: Heads) -> None:
+        self._chain, self._name, self._signed = chain, str(chain), signed
+        self._hash, self.last = GENESIS, 0
+        self._broken: str | None = None
+
+    def read(self, row: SealedRow) -> None:
+        if self._broken:
+            return
+        if row.seq != self.last + 1:
+            self._broken = f"is missing (the next one is {row.seq})"
+        elif row_hash(self._hash, self._name, row.seq, row.at, row.event) != row.hash:
+            self._broken = "does not have the hash it was sealed with"
+        elif self._signed.get(row.seq, row.hash) != row.hash:
+            self._broken = "differs from the signed head"
+        else:
+            self._hash, self.last = row.hash, row.seq
+
+    def outcome(self) -> Break | None:
+        if self._broken:
+            return Break(self._chain, self.last + 1, self._broken)
+        newest = max(self._signed, default=0)
+        if newest > self.last:
+            return Break(self._chain, self.last + 1, f"is missing: the signed head is at {newest}")
+        if self.last and not self._signed:
+            return Break(self._chain, self.last, "is sealed, but no signed head of this chain is on file")
+        return None
 
 
 def signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[Break]]:
@@ -125,16 +137,16 @@ def signed_heads(service: str, data_dir: Path) -> tuple[dict[UUID, Heads], list[
     judge = _Judge(service, keys)
     for number, line in _complete_lines(path):
         try:
-            head, restored = judge.head_in(line)
+            signed = judge.verified(line)
         except _NotSigned as wrong:
             breaks.append(Break(None, None, f"{path.name}, line {number}: {wrong}"))
             continue
-        chain, seq, digest = head
-        of_chain = heads.setdefault(chain, {})
-        if restored:
-            heads[chain] = of_chain = {before: hash for before, hash in of_chain.items() if before <= seq}
-        if seq:
-            of_chain[seq] = digest
+        for chain, seq, digest in signed.heads:
+            of_chain = heads.setdefault(chain, {})
+            if signed.restored:
+                heads[chain] = of_chain = {before: hash for before, hash in of_chain.items() if before <= seq}
+            if seq:
+                of_chain[seq] = digest
     return heads, breaks
 
 
@@ -159,19 +171,17 @@ class _Judge:
         self._places = {key.id: place for place, key in enumerate(keys)}
         self._reached = 0
 
-    def head_in(self, line: str) -> tuple[Head, bool]:
-        """The head, and whether the database was restored to it; raises _NotSigned."""
+    def verified(self, line: str) -> SignedLine:
+        """Raises _NotSigned."""
         try:
-            said = json.loads(line)
-            head, restored = Head(UUID(said["chain"]), int(said["seq"]), str(said["hash"])), "restored" in said
-            # Lines of before keys had names are the oldest key's.
-            place = self._place_of(said.get("key", self._keys[0].id))
-            text = signed_text(self._service, head, restored=restored)
-            self._keys[place].key.verify(bytes.fromhex(said["signature"]), text)
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
+            signed = signed_line(line)
+            place = self._place_of(signed.key)
+            text = signed_text(self._service, signed.heads, restored=signed.restored)
+            self._keys[place].key.verify(signed.signature, text)
+        except (ValueError, InvalidSignature):
             raise _NotSigned("the signature does not hold") from None
         self._reached = place
-        return head, restored
+        return signed
 
     def _place_of(self, name: str) -> int:
         place = self._places.get(name)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -31,11 +33,11 @@ from shared.kit.tables import audit_heads, audit_rows
 
 GENESIS = "0" * 64
 SEAL_BATCH = 20_000
-"""The more rows of a chain are sealed at once, the fewer heads are signed, and read again by who verifies."""
+"""The more rows of a chain are sealed at once, the fewer heads are signed."""
 SEAL_BATCH_ON_SQLITE = 2_000
 """There a batch is also how long the event loop waits."""
 SEAL_EVERY_SECONDS = 0.5
-NEWEST_HEADS = 10_000
+NEWEST_HEADS = 2 * SEAL_BATCH
 """Looked through for one that lacks its signature: what several sealers can have left as they died."""
 COMPANY_CHAIN = UUID(int=0)
 """The chain of rows that concern no single customer."""
@@ -90,7 +92,7 @@ ORDER BY place
 """
 
 
-def row_hash(before: str, chain: UUID, seq: int, at: datetime, event: dict[str, Any]) -> str:
+def row_hash(before: str, chain: str, seq: int, at: datetime, event: dict[str, Any]) -> str:
     """SHA-256 (hex) that seals a row behind the hash `before`."""
     content = f'["{before}","{chain}",{seq},"{at.isoformat()}",{_canonical(event)}]'
     return hashlib.sha256(content.encode()).hexdigest()
@@ -98,9 +100,9 @@ def row_hash(before: str, chain: UUID, seq: int, at: datetime, event: dict[str, 
 
 def first_break(chain: UUID, rows: Iterable[SealedRow]) -> int | None:
     """The seq at which the chain does not hold, or None; `rows` in order from seq 1."""
-    before, expected = GENESIS, 1
+    before, expected, name = GENESIS, 1, str(chain)
     for row in rows:
-        if row.seq != expected or row_hash(before, chain, row.seq, row.at, row.event) != row.hash:
+        if row.seq != expected or row_hash(before, name, row.seq, row.at, row.event) != row.hash:
             return expected
         before, expected = row.hash, expected + 1
     return None
@@ -110,6 +112,21 @@ async def sealed_rows(reader: Reader, chain: UUID, *, after: int = 0, limit: int
     """Sealed rows of one chain in order, from seq `after` + 1."""
     found: Sequence[Any] = await reader.rows(_SEALED, {"of_chain": chain, "after": after, "at_most": limit})
     return [SealedRow(seq, _instant(at), _read_json(event), digest) for seq, at, event, digest in found]
+
+
+async def sealed_rows_of_all(
+    reader: Reader, *, after: tuple[UUID, int], limit: int
+) -> list[tuple[UUID, list[SealedRow]]]:
+    """Sealed rows of every chain, chain after chain in order, from behind the row `after` (chain and seq)."""
+    chain, seq = after
+    found: Sequence[Any] = await reader.rows(_SEALED_OF_ALL, {"of_chain": chain, "after": seq, "at_most": limit})
+    return [
+        (
+            UUID(chain) if isinstance(chain, str) else chain,
+            [SealedRow(seq, _instant(at), _read_json(event), digest) for _, seq, at, event, digest in rows],
+        )
+        for chain, rows in groupby(found, key=itemgetter(0))
+    ]
 
 
 class Sealer:
@@ -181,10 +198,11 @@ class Sealer:
         )
         heads: dict[UUID, tuple[int, str]] = dict.fromkeys(chains, (0, GENESIS))
         heads.update({row.chain: (row.seq, row.hash) for row in known})
+        names = {chain: str(chain) for chain in chains}
         links: list[tuple[int, int, str]] = []
         for row_id, chain, event, at in rows:
             seq, before = heads[chain]
-            digest = row_hash(before, chain, seq + 1, _instant(at), _read_json(event))
+            digest = row_hash(before, names[chain], seq + 1, _instant(at), _read_json(event))
             heads[chain] = (seq + 1, digest)
             links.append((row_id, seq + 1, digest))
         await self._link(tx, links)
@@ -218,11 +236,21 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 # As the driver has them: SQLAlchemy's conversion of each value costs as much as all the rest.
 _AT = sa.type_coerce(audit_rows.c.at, sa.types.NULLTYPE)
+_CHAIN = sa.type_coerce(audit_rows.c.chain, sa.types.NULLTYPE)
 _EVENT = sa.cast(audit_rows.c.event, sa.Text)
 _SEALED = Fixed(
     sa.select(audit_rows.c.seq, _AT, _EVENT, audit_rows.c.hash)
     .where(audit_rows.c.chain == sa.bindparam("of_chain"), audit_rows.c.seq > sa.bindparam("after"))
     .order_by(audit_rows.c.seq)
+    .limit(sa.bindparam("at_most"))
+)
+_SEALED_OF_ALL = Fixed(
+    sa.select(_CHAIN, audit_rows.c.seq, _AT, _EVENT, audit_rows.c.hash)
+    .where(
+        sa.tuple_(audit_rows.c.chain, audit_rows.c.seq)
+        > sa.tuple_(sa.bindparam("of_chain", type_=sa.Uuid), sa.bindparam("after", type_=sa.BigInteger))
+    )
+    .order_by(audit_rows.c.chain, audit_rows.c.seq)
     .limit(sa.bindparam("at_most"))
 )
 _ANY_UNSEALED = Fixed(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1))

@@ -18,7 +18,7 @@ from shared.kernel.ids import new_id
 from shared.kit import audit_trail
 from shared.kit.audit_trail import COMPANY_CHAIN, Sealer, first_break, record, sealed_rows
 from shared.kit.db import Database
-from shared.kit.signed_heads import SignedHeads
+from shared.kit.signed_heads import HEADS_OF_A_LINE, SignedHeads
 from shared.kit.signing_keys import signing_key
 from shared.kit.tables import audit_heads, audit_rows
 from tests.infrastructure.waiting import eventually
@@ -129,7 +129,7 @@ def test_a_row_is_sealed_by_the_hash_of_its_canonical_json(
     canonical = json.dumps(
         [before, str(chain), seq, at.isoformat(), event], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
-    assert audit_trail.row_hash(before, chain, seq, at, event) == hashlib.sha256(canonical.encode()).hexdigest()
+    assert audit_trail.row_hash(before, str(chain), seq, at, event) == hashlib.sha256(canonical.encode()).hexdigest()
 
 
 async def test_what_was_recorded_is_read_back_with_its_instant(trail: Database, tmp_path: Path) -> None:
@@ -189,14 +189,16 @@ async def test_heads_are_signed_outside_the_database_and_tell_of_a_cut_off_tail(
     [line] = (tmp_path / "audit" / "parcels.heads.jsonl").read_text().splitlines()
     head = json.loads(line)
     key = signing_key(tmp_path / "keys" / "audit.pem").public_key()
-    key.verify(bytes.fromhex(head["signature"]), f"parcels:{chain}:6:{head['hash']}".encode())
+    [[of_chain, seq, digest]] = head["heads"]
+    covered = hashlib.sha256(f"{chain}:6:{digest}".encode()).digest()
+    key.verify(bytes.fromhex(head["signature"]), b"parcels:sealed:" + covered)
     rows = await rows_of(trail, chain)
-    assert (head["chain"], head["seq"], head["hash"]) == (str(chain), 6, rows[-1].hash)
+    assert (of_chain, seq, digest) == (str(chain), 6, rows[-1].hash)
     shortened = rows[:-1]
     assert first_break(chain, shortened) is None
-    assert head["hash"] not in [row.hash for row in shortened]
+    assert digest not in [row.hash for row in shortened]
     async with trail.reading() as reader:
-        assert await reader.scalar(sa.select(audit_heads.c.hash).where(audit_heads.c.chain == chain)) == head["hash"]
+        assert await reader.scalar(sa.select(audit_heads.c.hash).where(audit_heads.c.chain == chain)) == digest
 
 
 async def test_a_head_that_a_dying_sealer_left_unsigned_is_signed_by_the_next(
@@ -229,6 +231,17 @@ async def test_a_sealer_that_could_not_write_signs_once_it_can(
     assert [head[:2] for head in signed_heads(tmp_path)] == [(str(chain), 1)]
 
 
+async def test_many_heads_share_a_signature_and_a_line_stays_short(trail: Database, tmp_path: Path) -> None:
+    chains = [new_id() for _ in range(HEADS_OF_A_LINE + 1)]
+    async with trail.transaction() as tx:
+        for chain in chains:
+            record(tx, chain, "packed", new_id())
+    await Sealer(trail, "parcels", tmp_path).seal()
+    lines = (tmp_path / "audit" / "parcels.heads.jsonl").read_text().splitlines()
+    assert [len(json.loads(line)["heads"]) for line in lines] == [HEADS_OF_A_LINE, 1]
+    assert {head[0] for head in signed_heads(tmp_path)} == {str(chain) for chain in chains}
+
+
 async def test_half_a_line_of_a_killed_writer_swallows_no_other(trail: Database, tmp_path: Path) -> None:
     first = await sealed_chain(trail, tmp_path)
     path = tmp_path / "audit" / "parcels.heads.jsonl"
@@ -247,8 +260,8 @@ def _die(_signed: SignedHeads, _heads: object) -> None:
 
 def signed_heads(folder: Path) -> list[tuple[str, int, str]]:
     lines = (folder / "audit" / "parcels.heads.jsonl").read_text().splitlines()
-    heads = [json.loads(line) for line in lines if line.endswith("}")]
-    return [(head["chain"], head["seq"], head["hash"]) for head in heads]
+    heads = [head for line in lines if line.endswith("}") for head in json.loads(line)["heads"]]
+    return [(chain, seq, digest) for chain, seq, digest in heads]
 
 
 async def test_the_sealer_runs_until_it_is_told_to_stop(trail: Database, tmp_path: Path) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.kit.bus.log import Batch, Bounds, Delivered, LoadOffsets, LogAway, Partition, Record, stable_hash
+from shared.kit.bus.log import (
+    Batch,
+    Bounds,
+    Delivered,
+    LoadOffsets,
+    LogAway,
+    Partition,
+    Record,
+    TopicState,
+    stable_hash,
+)
 from tests.simulation.agenda import Dice, SimulatedClock
 
 PARTITIONS = 2
@@ -89,6 +99,10 @@ class SimulatedLog:
 
     async def ensure_topics(self, topics: Collection[str], partitions: int | None = None) -> None:
         """A topic is there once something is on it."""
+
+    async def topics(self) -> dict[str, TopicState]:
+        names = {partition.topic for partition in self._partitions}
+        return {name: TopicState(len(self.partitions_of([name]))) for name in names}
 
     async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
         return {partition: self.bounds_of(partition) for partition in self.partitions_of(topics)}

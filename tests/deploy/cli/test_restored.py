@@ -120,7 +120,7 @@ def test_who_cannot_sign_cannot_say_that_a_shorter_trail_was_restored(billing: P
     put_back_after(billing, lambda: seal_rows(3))
     heads = billing.parent / "audit" / "billing.heads.jsonl"
     first = heads.read_text().splitlines()[0]
-    heads.write_text(heads.read_text() + first.replace("}", ', "restored": true}') + "\n")
+    heads.write_text(heads.read_text() + first.replace('"key"', '"restored": true, "key"') + "\n")
     reasons = [each["reason"] for each in told("audit", "verify", "billing", code=1)["breaks"]]
     assert any("signature does not hold" in reason for reason in reasons)
     assert any("the signed head is at 5" in reason for reason in reasons)
