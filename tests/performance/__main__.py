@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from rich.console import Console
 
+from deploy.serving import settle
 from tests.infrastructure.missing import Missing
 from tests.performance import report
 from tests.performance.figures import Figure
@@ -29,6 +30,7 @@ async def main(keys: list[str], *, quick: bool, profiled: bool, out: Path | None
     console = Console(highlight=False)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settle()  # As every process of the product does.
     told: dict[str, Told] = {}
     began = time.monotonic()
     with open_stage(quick=quick, profiled=profiled) as stage:
