@@ -53,7 +53,7 @@ def api(
 def worker(
     service: ServiceName,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port.")
+        int | None, typer.Option(min=1, max=65535, help="Serve /livez, /readyz and /metrics on this port.")
     ] = None,
     parent: Parent = None,
 ) -> None:

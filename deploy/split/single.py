@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from prometheus_client import start_http_server
 
 from deploy import environment, services
 from deploy.environment import PREFIX, explained
 from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log
-from deploy.serving import PortTaken, bound_socket, port_of, serve, settle, stop_on_signals
+from deploy.serving import bound_socket, port_of, serve, settle, stop_on_signals
 from deploy.site.app import site
 from deploy.site.settings import SiteSettings
+from deploy.split.probes import Probes, answering
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
@@ -56,18 +55,22 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
     """Run one of any number of workers of a service until told to stop; 1 when one of its loops died."""
     common = environment.read_common()
     configure_logging(common)
-    if metrics_port is not None:
-        _serve_metrics(common.host, metrics_port)
+    probes = Probes()
     async with AsyncExitStack() as stack:
+        if metrics_port is not None:
+            bound = stack.enter_context(bound_socket(common.host, metrics_port))
+            await stack.enter_async_context(answering(probes.app(), bound))
         log = await stack.enter_async_context(opened_log(common))
         runtime = await stack.enter_async_context(_opened(service, common, log))
         stop = asyncio.Event()
         stop_on_signals(stop)
+        worker = services.worker_of(runtime)
+        probes.watch(worker, stop)
         settle()
         print(f"A {service} worker is ready.", flush=True)
         forgetting = asyncio.create_task(forget_old_records(log, stop))
         try:
-            await services.worker_of(runtime).run(stop)
+            await worker.run(stop)
         finally:
             forgetting.cancel()
     return 0
@@ -91,10 +94,3 @@ async def _bring_up_to_date(runtime: Runtime) -> None:
         await migrate(runtime)
     else:
         await insist_up_to_date(runtime)
-
-
-def _serve_metrics(host: str, port: int) -> tuple[object, threading.Thread]:
-    try:
-        return start_http_server(port, addr=host)
-    except OSError as error:
-        raise PortTaken(f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}.") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -137,10 +138,12 @@ class Sealer:
         self._service = service
         self._signed = heads_on_file(service, data_dir)
         self._may_lack_heads = True
+        self.turned_at = time.monotonic()
         self._batch = SEAL_BATCH_ON_SQLITE if database.dialect == "sqlite" else SEAL_BATCH
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self.turned_at = time.monotonic()
             sealed = 0
             try:
                 sealed = await self.seal()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -206,11 +207,13 @@ class TimerRunner:
         self._owner = new_id()
         self._jobs: dict[UUID, asyncio.Task[None]] = {}
         self.wake = asyncio.Event()
+        self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; jobs under way get a moment to finish, then their lease runs out for another replica."""
         measuring = asyncio.create_task(self._measure())
         while not stop.is_set():
+            self.turned_at = time.monotonic()
             try:
                 busy = await self.run_due()
             except (Unavailable, LockedByAnother):
@@ -317,6 +320,7 @@ class TimerRunner:
 
     async def _run_together(self, batch: list[Timer]) -> None:
         """What the handlers do and the end of their timers commit as one; raises what they raise, and LeaseLost."""
+        self.turned_at = time.monotonic()
         done: list[Timer] = []
         async with self._database.transaction() as tx:
             claims = Claims(tx, self._owner, batch)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 
@@ -12,15 +14,26 @@ from shared.kernel.errors import Unavailable
 from shared.kit import audit_trail, idempotency
 from shared.kit.bus.consumer import Consumer, Handlers
 from shared.kit.bus.relay import Relay
-from shared.kit.db import LockedByAnother
+from shared.kit.db import Database, LockedByAnother
 from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
 
 HOUSEKEEPING_SECONDS = 60.0
 STOP_SECONDS = 3.0
 """A third party, a log or a database that does not answer holds nobody longer; what was under way is done again."""
+STANDS_STILL_SECONDS = 180.0
+"""Longer than any turn of a loop can take: each statement, append and join in it has a bound of its own."""
 
 log = structlog.get_logger("worker")
+
+
+class Loop(Protocol):
+    """Goes round until told to stop, and says when it last came round."""
+
+    turned_at: float
+    """time.monotonic(); infinite for a loop that has nothing to do."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 class Worker:
@@ -35,21 +48,33 @@ class Worker:
         self.consumer = Consumer(runtime.name, database, runtime.log, handlers)
         self.timers = TimerRunner(runtime, timers)
         self.sealer = audit_trail.Sealer(database, runtime.name, runtime.data_dir)
+        self.housekeeper = _Housekeeper(database)
+        self._running: Mapping[str, asyncio.Future[None]] = {}
+
+    @property
+    def loops(self) -> dict[str, Loop]:
+        return {
+            "relay": self.relay,
+            "consumer": self.consumer,
+            "timers": self.timers,
+            "sealer": self.sealer,
+            "housekeeping": self.housekeeper,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; a loop that ends unexpectedly ends the worker loudly."""
         async with self.runtime.doorbell.heard(self.timers.wake):
             await self._run(stop)
 
+    def standing_still(self) -> list[str]:
+        """The loops that have ended, or have not come round for STANDS_STILL_SECONDS."""
+        since = time.monotonic() - STANDS_STILL_SECONDS
+        ended = {name for name, task in self._running.items() if task.done()}
+        return [name for name, loop in self.loops.items() if name in ended or loop.turned_at < since]
+
     async def _run(self, stop: asyncio.Event) -> None:
-        loops: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
-            "relay": self.relay.run,
-            "consumer": self.consumer.run,
-            "timers": self.timers.run,
-            "sealer": self.sealer.run,
-            "housekeeping": self._keep_house,
-        }
-        tasks = {name: asyncio.ensure_future(loop(stop)) for name, loop in loops.items()}
+        tasks = {name: asyncio.ensure_future(loop.run(stop)) for name, loop in self.loops.items()}
+        self._running = tasks
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
         failure: BaseException | None = None
@@ -67,14 +92,17 @@ class Worker:
         if failure is not None:
             raise failure
 
-    async def _keep_house(self, stop: asyncio.Event) -> None:
+
+class _Housekeeper:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.turned_at = time.monotonic()
+
+    async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self.turned_at = time.monotonic()
             with suppress(Unavailable, LockedByAnother):
-                async with self.runtime.database.transaction() as tx:
+                async with self._database.transaction() as tx:
                     await idempotency.forget_old(tx)
-            await _pause(stop, HOUSEKEEPING_SECONDS)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), HOUSEKEEPING_SECONDS)

@@ -107,6 +107,9 @@ class SimulatedLog:
     async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
         return {partition: self.bounds_of(partition) for partition in self.partitions_of(topics)}
 
+    async def state(self) -> str:
+        return "ok"
+
     async def close(self) -> None:
         """Nothing to give back."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -83,6 +85,7 @@ class Consumer:
         self._reached: dict[Partition, int] = {}
         self._shown: set[Partition] = set()
         self._subscription: Subscription | None = None
+        self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Apply events until `stop`; retries what is parked as well."""
@@ -91,6 +94,7 @@ class Consumer:
             if self._handlers.topics:
                 await self._consume(stop)
             else:
+                self.turned_at = math.inf
                 await stop.wait()
         finally:
             if stop.is_set():
@@ -105,6 +109,7 @@ class Consumer:
         topics_exist = False
         try:
             while not stop.is_set():
+                self.turned_at = time.monotonic()
                 try:
                     if not topics_exist:
                         await run_until(stop, self._log.ensure_topics(self._handlers.topics), grace=FINISH_SECONDS)
@@ -182,6 +187,7 @@ class Consumer:
         return True
 
     async def _apply_together(self, batches: Mapping[Partition, Batch], *, park_with: Exception | None = None) -> None:
+        self.turned_at = time.monotonic()
         arrivals = [_read(record) for batch in batches.values() for record in batch.records]
         counts: Counter[str] = Counter()
         async with self._database.transaction() as tx:

@@ -22,7 +22,19 @@ from aiokafka.partitioner import murmur2
 
 from shared.kit.bus import kafka_topics
 from shared.kit.bus.kafka_client import Bury, KafkaSettings, administering, trouble
-from shared.kit.bus.log import Batch, Bounds, Delivered, Lag, LoadOffsets, Partition, Record, TopicState, storable
+from shared.kit.bus.log import (
+    READY_SECONDS,
+    Batch,
+    Bounds,
+    Delivered,
+    Lag,
+    LoadOffsets,
+    LogAway,
+    Partition,
+    Record,
+    TopicState,
+    storable,
+)
 
 log = structlog.get_logger("bus")
 
@@ -91,6 +103,17 @@ class KafkaLog:
             raise await trouble(self.settings, "did not show its offsets", error) from error
         finally:
             self._bury(_end_consumer(client))
+
+    async def state(self) -> str:
+        """Asks the brokers over the producer's own connections, which the relay needs anyway."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                producer = await self._started_producer()
+                return "ok" if await producer.client.force_metadata_update() else LogAway.code()
+        except LogAway as away:
+            return away.code()
+        except TimeoutError:
+            return LogAway.code()
 
     async def close(self) -> None:
         """Bounded also when no broker answers."""

@@ -12,6 +12,8 @@ from shared.kernel.errors import Unavailable
 
 Headers = Sequence[tuple[str, bytes]]
 
+READY_SECONDS = 2.0
+
 
 class LogAway(Unavailable):
     """The event log does not answer at the moment."""
@@ -126,6 +128,10 @@ class EventLog(Protocol):
 
     async def bounds(self, topics: Collection[str]) -> Mapping[Partition, Bounds]:
         """What the log still holds of every partition of the topics; raises LogAway."""
+        ...
+
+    async def state(self) -> str:
+        """`ok`, or the code of what is wrong, within READY_SECONDS."""
         ...
 
     async def close(self) -> None: ...

@@ -57,6 +57,7 @@ class Relay:
             database, relay_shards, relay_members, key=["shard"], scope={}, group=f"{name}-relay", seconds=lease_seconds
         )
         self._failures: dict[int, tuple[int, float]] = {}
+        self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`, then give the shards to the others."""
@@ -66,6 +67,7 @@ class Relay:
         try:
             async with self.doorbell.heard(wake):
                 while not stop.is_set():
+                    self.turned_at = time.monotonic()
                     wake.clear()
                     if not await self._publish_until(stop):
                         await wait_for_any(stop, wake, timeout=self._pause())
@@ -125,6 +127,7 @@ class Relay:
             return await reader.rows(_PENDING[reader.dialect], {"shards": list(shards), "at_most": BATCH})
 
     async def _append(self, rows: Sequence[sa.Row[Any]]) -> bool:
+        self.turned_at = time.monotonic()
         records = [
             Record(row.topic, row.key, [(name, value.encode()) for name, value in row.headers], row.value)
             for row in rows

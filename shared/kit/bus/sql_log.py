@@ -138,6 +138,9 @@ class SqlLog:
             found = await self._read_bounds(topics)
         return found
 
+    async def state(self) -> str:
+        return "ok" if await self.database.state() == "ok" else LogAway.code()
+
     async def read(self, partition: Partition, offset: int, limit: int) -> list[Delivered]:
         place = {"of_topic": partition.topic, "of_partition": partition.number, "from_offset": offset, "at_most": limit}
         async with self.database.reading() as reader:
