@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from services.notify import consumers, schedule
+from services.notify.use_cases import measures
 from shared.kit.runtime import Runtime
 from shared.kit.worker import Worker
 
 
 def create_worker(runtime: Runtime) -> Worker:
-    return Worker(runtime, consumers.handlers, schedule.timers)
+    return Worker(runtime, consumers.handlers, schedule.timers, [measures.measure])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -18,6 +19,8 @@ from shared.kit.routing import BodiesHeld, HouseRouter
 from shared.kit.runtime import Runtime
 
 VERSION = "0.1.0"
+BUILD = Gauge("mainstay_build_info", "1 for the version that runs", ["version", "python"])
+BUILD.labels(VERSION, platform.python_version()).set(1)
 
 
 def service_app(

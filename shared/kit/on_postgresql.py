@@ -134,6 +134,11 @@ class OnPostgresql:
         """How many connections somebody has at the moment."""
         return self._pool.lent
 
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for one."""
+        return self._pool.waiting
+
     async def close(self) -> None:
         await self._pool.close()
 
@@ -184,6 +189,10 @@ class _Pool:
     @property
     def lent(self) -> int:
         return self._size - self._places - len(self._free)
+
+    @property
+    def waiting(self) -> int:
+        return sum(not place.done() for place in self._waiting)
 
     async def take(self) -> PostgresqlLine:
         """Raises DatabaseAway."""

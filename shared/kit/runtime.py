@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from prometheus_client import Gauge
 
 from shared.kernel.clock import SystemClock
 from shared.kit import audit_trail, virtual_clock
@@ -13,7 +16,12 @@ from shared.kit.bus import outbox
 from shared.kit.bus.doorbell import OUTBOX, Doorbell
 from shared.kit.bus.log import EventLog
 from shared.kit.db import Database
+from shared.kit.on_postgresql import OnPostgresql
 from shared.kit.settings import CommonSettings, ServiceSettings
+
+CONNECTIONS = Gauge("mainstay_database_connections_in_use", "Connections that somebody works with", ["service"])
+CONNECTIONS_LIMIT = Gauge("mainstay_database_connections_limit", "Connections this process may open", ["service"])
+CONNECTIONS_AWAITED = Gauge("mainstay_database_connections_awaited", "Callers who wait for a connection", ["service"])
 
 
 @dataclass
@@ -35,6 +43,9 @@ class Runtime:
         return self.common.data_dir.absolute()
 
     async def close(self) -> None:
+        for gauge in (CONNECTIONS, CONNECTIONS_LIMIT, CONNECTIONS_AWAITED):
+            with suppress(KeyError):
+                gauge.remove(self.name)
         await self.doorbell.close()
         await self.database.close()
 
@@ -59,6 +70,7 @@ def open_runtime(
     database.commit_hooks = [outbox.flush, audit_trail.flush]
     doorbell = Doorbell(database, OUTBOX)
     database.doorbells = [doorbell.ring]
+    _show_connections(name, database, common.pool_size)
     if common.clock == "virtual":
         database.now_in = virtual_clock.now_in
     return Runtime(
@@ -72,6 +84,15 @@ def open_runtime(
         gateways=gateways,
         migrations=migrations,
     )
+
+
+def _show_connections(name: str, database: Database, limit: int) -> None:
+    """Read when somebody asks for the metrics; SQLite has no connections to run out of."""
+    driver = database.driver
+    if isinstance(driver, OnPostgresql):
+        CONNECTIONS.labels(name).set_function(lambda: driver.lent)
+        CONNECTIONS_LIMIT.labels(name).set(limit)
+        CONNECTIONS_AWAITED.labels(name).set_function(lambda: driver.waiting)
 
 
 def authenticator_for(common: CommonSettings, keys: KeySource | None = None) -> Authenticator:

@@ -23,6 +23,7 @@ from shared.kit.bus import sets
 from shared.kit.bus.clock import clock_of
 from shared.kit.bus.handlers import bind_causes
 from shared.kit.db import Database, LockedByAnother, Reader, Rows, Transaction, speaker
+from shared.kit.measuring import Reading
 from shared.kit.statements import Fixed
 from shared.kit.tables import timers
 from shared.kit.timer_claims import Claims, LeaseLost, is_claimed, let_go
@@ -38,14 +39,17 @@ LEASE = timedelta(seconds=30)
 ATTEMPTS_BEFORE_PARKING = 6
 LONGEST_BACKOFF_SECONDS = 300
 IDLE_SECONDS = 0.5
-MEASURE_SECONDS = 60.0
-"""The count reads all timers: few are parked, so none but the due ones are indexed."""
 
 log = structlog.get_logger("schedule")
 DONE = Counter("mainstay_timers_done_total", "Timers handled", ["service", "kind"])
 FAILED = Counter("mainstay_timers_failed_total", "Timer attempts that failed", ["service", "kind"])
-OLDEST_DUE = Gauge("mainstay_timers_oldest_due_seconds", "Age of the oldest due timer", ["service"])
+OLDEST_DUE = Gauge(
+    "mainstay_timers_oldest_due_seconds", "How late the oldest due timer is that nobody has tried yet", ["service"]
+)
 PARKED = Gauge("mainstay_timers_parked", "Timers that wait for a person", ["service"])
+OLDEST_PARKED = Gauge(
+    "mainstay_timers_oldest_parked_seconds", "How long the oldest parked timer has waited", ["service"]
+)
 
 
 class NoSuchTimer(NotFound):
@@ -196,6 +200,24 @@ async def retry_parked(tx: Transaction, timer_id: UUID) -> None:
     tx.rings = True
 
 
+async def measure(reader: Reader) -> list[Reading]:
+    """How late the timers are, and how many wait for a person: other replicas park too, and people retry."""
+    columns = timers.c
+    untried = sa.select(columns.due_at).where(
+        sa.text("parked_at IS NULL"), columns.due_at <= reader.now, columns.attempts == 0
+    )
+    due_at: datetime | None = await reader.scalar(untried.order_by(columns.due_at).limit(1))
+    since = sa.type_coerce(sa.func.min(columns.parked_at), columns.parked_at.type).label("since")
+    parked = await reader.row(sa.select(sa.func.count().label("number"), since).where(sa.text("parked_at IS NOT NULL")))
+    assert parked is not None
+    waited = await reader.database.real_now() - parked.since if parked.since else timedelta()
+    return [
+        Reading(OLDEST_DUE, (reader.now - due_at).total_seconds() if due_at else 0.0),
+        Reading(PARKED, parked.number),
+        Reading(OLDEST_PARKED, max(waited.total_seconds(), 0.0)),
+    ]
+
+
 class TimerRunner:
     """Claims due timers of one service and runs them: a batch in one transaction, one by one if that fails."""
 
@@ -211,7 +233,6 @@ class TimerRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; jobs under way get a moment to finish, then their lease runs out for another replica."""
-        measuring = asyncio.create_task(self._measure())
         while not stop.is_set():
             self.turned_at = time.monotonic()
             try:
@@ -225,24 +246,10 @@ class TimerRunner:
                 self.wake.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
-        ending = [measuring, *self._jobs.values()]
+        ending = list(self._jobs.values())
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-
-    async def _measure(self) -> None:
-        while True:
-            with suppress(Unavailable):
-                await self.measure()
-            await asyncio.sleep(MEASURE_SECONDS)
-
-    async def measure(self) -> None:
-        """Count what is parked: other replicas park too, and people retry."""
-        async with self._database.reading() as reader:
-            parked = await reader.scalar(
-                sa.select(sa.func.count()).select_from(timers).where(sa.text("parked_at IS NOT NULL"))
-            )
-        PARKED.labels(self._runtime.name).set(parked)
 
     async def run_due(self) -> bool:
         """Claim and run one batch; True when there was work."""
@@ -263,14 +270,11 @@ class TimerRunner:
         free_jobs = JOBS_AT_ONCE - len(self._jobs)
         wanted = [(list(self._table.handlers), self._batch), (list(self._table.jobs), free_jobs)]
         claimed: list[Timer] = []
-        oldest = timedelta()
         if await self._is_any_due():
             async with self._database.transaction() as tx:
                 for kinds, at_most in wanted:
                     if kinds and at_most > 0:
                         claimed += await self._claim_in(tx, kinds, at_most)
-            oldest = max((tx.now - timer.due_at for timer in claimed), default=oldest)
-        OLDEST_DUE.labels(self._runtime.name).set(oldest.total_seconds())
         return sorted(claimed, key=lambda timer: (timer.due_at, timer.id))
 
     async def _is_any_due(self) -> bool:

@@ -51,6 +51,12 @@ timers = sa.Table(
         postgresql_where=sa.text("parked_at IS NULL"),
         sqlite_where=sa.text("parked_at IS NULL"),
     ),
+    sa.Index(
+        "ix_timers_parked_at",
+        "parked_at",
+        postgresql_where=sa.text("parked_at IS NOT NULL"),
+        sqlite_where=sa.text("parked_at IS NOT NULL"),
+    ),
 )
 
 decisions = sa.Table(

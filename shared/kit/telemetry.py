@@ -38,7 +38,7 @@ REQUESTS = Counter("mainstay_http_requests_total", "HTTP requests", ["service", 
 SECONDS = Histogram(
     "mainstay_http_request_seconds",
     "Time to answer",
-    ["service", "method", "route"],
+    ["service", "method", "route", "status_class"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
@@ -174,7 +174,7 @@ class Telemetry:
         line = json.dumps({"service": self._service, "method": method, "route": route, "status": status})
         known = (
             REQUESTS.labels(self._service, method, route, status),
-            SECONDS.labels(self._service, method, route),
+            SECONDS.labels(self._service, method, route, f"{status // 100}xx"),
             None if route.startswith(_QUIET) else line[1:-1],
         )
         self._known[method, route, status] = known

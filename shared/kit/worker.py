@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
 from shared.kernel.errors import Unavailable
-from shared.kit import audit_trail, idempotency
+from shared.kit import audit_trail, idempotency, schedule
 from shared.kit.bus.consumer import Consumer, Handlers
 from shared.kit.bus.relay import Relay
 from shared.kit.db import Database, LockedByAnother
+from shared.kit.measuring import Measure, Measurer
 from shared.kit.runtime import Runtime
 from shared.kit.schedule import TimerRunner, Timers
 
@@ -39,7 +40,8 @@ class Loop(Protocol):
 class Worker:
     """Several workers of one service may run at once; every loop shares its work by leases and locks."""
 
-    def __init__(self, runtime: Runtime, handlers: Handlers, timers: Timers) -> None:
+    def __init__(self, runtime: Runtime, handlers: Handlers, timers: Timers, measures: Sequence[Measure] = ()) -> None:
+        """`measures`: the service's own, besides those of the kit."""
         if runtime.log is None:
             raise ValueError("a worker needs an event log")
         self.runtime = runtime
@@ -49,6 +51,9 @@ class Worker:
         self.timers = TimerRunner(runtime, timers)
         self.sealer = audit_trail.Sealer(database, runtime.name, runtime.data_dir)
         self.housekeeper = _Housekeeper(database)
+        self.measurer = Measurer(
+            database, runtime.name, [schedule.measure, *measures], may_measure=self.relay.has_first_shard
+        )
         self._running: Mapping[str, asyncio.Future[None]] = {}
 
     @property
@@ -59,6 +64,7 @@ class Worker:
             "timers": self.timers,
             "sealer": self.sealer,
             "housekeeping": self.housekeeper,
+            "measuring": self.measurer,
         }
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -16,8 +16,10 @@ from services.backup.schedule import timers, wait_after
 from services.backup.use_cases import alerts
 from services.backup.use_cases import runs as stories
 from shared.events.backup import BackupCompleted, BackupFailed
+from shared.kit import virtual_clock
 from shared.kit.schedule import TimerRunner
 from tests.backup.world import EVERY_HOURS, World
+from tests.support.measures import measured
 
 
 async def the_run(world: World) -> dict[str, Any]:
@@ -147,12 +149,26 @@ async def test_a_missing_backup_raises_an_alert_by_itself(world: World) -> None:
         await world.service.advance(by=timedelta(hours=2))
     assert (await world.protection())["overdue"] is True
     assert [entry["log_level"] for entry in logs if entry["event"] == "backup overdue"] == ["error"]
-    async with world.service.runtime.database.reading() as reader:
-        await alerts.measure(reader)
-    metrics = (await world.service.anonymous().get("/metrics")).text
-    assert "mainstay_backup_overdue 1.0" in metrics
-    age = next(line for line in metrics.splitlines() if line.startswith("mainstay_backup_recovery_point_age_seconds "))
-    assert 7200 <= float(age.split()[1]) < 7300
+    shown = await measured(world.service, alerts.measure)
+    assert shown["mainstay_recovery_points_breached"] == 1
+    assert 7200 <= shown["mainstay_recovery_point_breach_seconds"] < 7300
+
+
+async def test_a_recovery_point_is_breached_until_a_backup_succeeds(world: World) -> None:
+    async def breached() -> float:
+        return (await measured(world.service, alerts.measure))["mainstay_recovery_points_breached"]
+
+    await world.begin()
+    assert await breached() == 0
+    # Nobody takes the next slot: no timer moves.
+    async with world.service.runtime.database.transaction() as tx:
+        await virtual_clock.advance(tx, tx.now + timedelta(hours=EVERY_HOURS, minutes=59))
+    assert await breached() == 0
+    async with world.service.runtime.database.transaction() as tx:
+        await virtual_clock.advance(tx, tx.now + timedelta(minutes=2))
+    assert await breached() == 1
+    await world.service.run_due()
+    assert await breached() == 0
 
 
 async def test_a_slot_that_never_succeeded_is_given_up_for_the_next(world: World) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import Gauge
 
 from shared.kernel.ids import new_id
 from shared.kit import schedule
@@ -73,6 +74,12 @@ async def let_leases_run_out(service: ServiceUnderTest) -> None:
 
 def a_runner(service: ServiceUnderTest) -> TimerRunner:
     return TimerRunner(service.runtime, service.timers)
+
+
+async def measured(service: ServiceUnderTest, gauge: Gauge) -> float:
+    async with service.runtime.database.reading() as reader:
+        [reading] = [each for each in await schedule.measure(reader) if each.gauge is gauge]
+    return reading.value
 
 
 async def run_all(runner: TimerRunner) -> None:
@@ -217,13 +224,10 @@ async def test_the_gauge_of_parked_timers_falls_when_a_person_retries_one(
     for name in ("a", "b"):
         await a_timer(service, name)
     await change(service, parked_at=await service.runtime.database.real_now())
-    gauge = schedule.PARKED.labels(service.runtime.name)._value
-    await a_runner(service).measure()
-    assert gauge.get() == 2
+    assert await measured(service, schedule.PARKED) == 2
     async with service.runtime.database.transaction() as tx:
         await retry_parked(tx, (await schedule.list_parked(tx, limit=1))[0].id)
-    await a_runner(service).measure()
-    assert gauge.get() == 1
+    assert await measured(service, schedule.PARKED) == 1
 
 
 @pytest.mark.parametrize(
@@ -370,10 +374,17 @@ async def test_a_runner_told_to_stop_stops_and_is_woken_by_the_doorbell(
 async def test_the_age_of_the_oldest_due_timer_falls_back_to_nothing(
     service: ServiceUnderTest, seen: list[str]
 ) -> None:
-    gauge = schedule.OLDEST_DUE.labels(service.runtime.name)
     await a_timer(service, after=-timedelta(hours=1))
-    runner = a_runner(service)
-    await runner.run_due()
-    assert gauge._value.get() >= 3600
-    await runner.run_due()
-    assert gauge._value.get() == 0
+    assert await measured(service, schedule.OLDEST_DUE) >= 3600
+    await a_runner(service).run_due()
+    assert await measured(service, schedule.OLDEST_DUE) == 0
+
+
+async def test_a_job_that_is_put_off_is_not_late(service: ServiceUnderTest, table: Timers) -> None:
+    @table.job("send")
+    async def send(_runtime: Runtime, _timer: Timer) -> None:
+        raise TryLater("away", timedelta(minutes=20))
+
+    await a_timer(service, kind="send", after=-timedelta(hours=1))
+    await run_all(a_runner(service))
+    assert await measured(service, schedule.OLDEST_DUE) == 0

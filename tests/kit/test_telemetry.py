@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import structlog
 
 from shared.kernel.ids import new_id
 from shared.kit import telemetry
+from shared.kit.app import VERSION
 from shared.kit.auth import Role
 from shared.kit.settings import CommonSettings
 from tests.support.service import ServiceUnderTest
@@ -98,3 +100,14 @@ async def test_a_path_that_is_not_there_makes_no_new_metric(sqlite_service: Serv
     metrics = (await client.get("/metrics")).text
     assert 'route="unmatched"' in metrics
     assert "nowhere" not in metrics
+
+
+async def test_answers_are_timed_by_their_route_and_the_class_of_their_status(sqlite_service: ServiceUnderTest) -> None:
+    client = sqlite_service.as_role(Role.SUPPORT)
+    await client.get(f"/v1/parcels/{new_id()}")
+    await client.get("/v1/parcels")
+    metrics = (await client.get("/metrics")).text
+    for route, status_class in (("/v1/parcels/{parcel_id}", "4xx"), ("/v1/parcels", "2xx")):
+        timed = f'service="parcels",status_class="{status_class}"'
+        assert f'mainstay_http_request_seconds_count{{method="GET",route="{route}",{timed}}}' in metrics
+    assert f'mainstay_build_info{{python="{platform.python_version()}",version="{VERSION}"}} 1.0' in metrics

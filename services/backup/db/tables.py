@@ -10,6 +10,8 @@ from shared.kit.tables import NAMING
 metadata = sa.MetaData(naming_convention=NAMING)
 
 NOT_PURGED = sa.text("status <> 'purged'")
+ACTIVE = sa.text("status = 'active'")
+"""A literal, so that the partial indexes answer."""
 
 servers = sa.Table(
     "servers",
@@ -81,6 +83,8 @@ protections = sa.Table(
     ),
     sa.Index("ix_protections_customer_id_id", "customer_id", "id"),
     sa.Index("ix_protections_server_id", "server_id"),
+    sa.Index("ix_protections_next_slot_at", "next_slot_at", postgresql_where=ACTIVE, sqlite_where=ACTIVE),
+    sa.Index("ix_protections_uncovered_since", "uncovered_since", postgresql_where=ACTIVE, sqlite_where=ACTIVE),
 )
 
 runs = sa.Table(

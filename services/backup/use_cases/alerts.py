@@ -1,4 +1,4 @@
-"""What an operator is told by the service itself: missing backups, as metrics and as log lines."""
+"""What an operator is told by the service itself: missing backups, as metrics and as log lines (clause 2.2)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from prometheus_client import Counter, Gauge
 from services.backup.db import protections
 from services.backup.domain.protection import Protection, Slot
 from shared.kit.db import Reader
+from shared.kit.measuring import Reading
 
 log = structlog.get_logger("backup")
 ALERTS = Counter("mainstay_backup_alerts_total", "Alerts about missing backups", ["kind"])
-OVERDUE = Gauge("mainstay_backup_overdue", "Active protections whose backup is past its alert time")
-AGE = Gauge("mainstay_backup_recovery_point_age_seconds", "Age of the oldest newest backup of an active protection")
-ACTIVE = Gauge("mainstay_backup_protections_active", "Active protections")
+BREACHED = Gauge(
+    "mainstay_recovery_points_breached",
+    "Protections whose last good backup is older than the agreement promises",
+    ["service"],
+)
+BREACHED_FOR = Gauge(
+    "mainstay_recovery_point_breach_seconds", "For how long the longest overdue backup has been due", ["service"]
+)
 
 
-async def measure(reader: Reader) -> None:
-    """Set the gauges of this process."""
-    found = await protections.measure(reader)
-    ACTIVE.set(found.active)
-    OVERDUE.set(found.overdue)
-    age = (reader.now - found.oldest_recovery_point).total_seconds() if found.oldest_recovery_point else 0
-    AGE.set(max(age, 0))
+async def measure(reader: Reader) -> list[Reading]:
+    breaches = await protections.breaches(reader)
+    since = (reader.now - breaches.since).total_seconds() if breaches.since else 0.0
+    return [Reading(BREACHED, breaches.number), Reading(BREACHED_FOR, since)]
 
 
 def alert_missed_slots(protection: Protection, slot: Slot) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,14 @@ from services.billing.domain.payment import DuplicateBankReference, NoSuchPaymen
 from shared.kernel.errors import StaleWrite
 from shared.kernel.money import Money
 from shared.kit.db import Reader, Transaction
+
+
+@dataclass(frozen=True)
+class AuditQueue:
+    """Reported payments on which nobody has decided; the instant is that of the oldest."""
+
+    length: int
+    oldest_reported_at: datetime | None
 
 
 async def add(tx: Transaction, payment: Payment) -> None:
@@ -47,6 +57,13 @@ async def of_invoice(reader: Reader, invoice_id: UUID) -> list[Payment]:
     """In the order they were reported; whoever decides by them holds the invoice's lock."""
     rows = await reader.rows(sa.select(payments).where(payments.c.invoice_id == invoice_id).order_by(payments.c.id))
     return [_payment(row) for row in rows]
+
+
+async def audit_queue(reader: Reader) -> AuditQueue:
+    in_audit = sa.text("status = 'reported'")  # a literal, so that the partial index answers
+    length = await reader.scalar(sa.select(sa.func.count()).select_from(payments).where(in_audit))
+    first = sa.select(payments.c.reported_at).where(in_audit).order_by(payments.c.id).limit(1)
+    return AuditQueue(length, await reader.scalar(first))
 
 
 async def listed(

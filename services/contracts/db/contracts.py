@@ -89,6 +89,13 @@ async def last_periods(reader: Reader, contract_id: UUID) -> list[ServicePeriod]
     return [_period(row) for row in reversed(rows)]
 
 
+async def count_in_window(reader: Reader) -> int:
+    """How many contracts are between the opening of their window and the end of their period."""
+    opened = sa.select(sa.func.count()).where(sa.text("expiring_told_at IS NOT NULL"), periods.c.ends_at > reader.now)
+    count: int = await reader.scalar(opened)
+    return count
+
+
 async def servers_free(reader: Reader, contract: Contract) -> bool:
     """Whether no other live contract has taken a server of this one."""
     taken = await reader.row(

@@ -151,6 +151,12 @@ periods = sa.Table(
     sa.CheckConstraint("choice IN ('renew', 'stop')", name="choice"),
     sa.CheckConstraint("(choice IS NULL) = (chosen_at IS NULL)", name="chosen"),
     sa.UniqueConstraint("payment_id"),
+    sa.Index(
+        "ix_periods_window_opened",
+        "ends_at",
+        postgresql_where=sa.text("expiring_told_at IS NOT NULL"),
+        sqlite_where=sa.text("expiring_told_at IS NOT NULL"),
+    ),
 )
 
 payments = sa.Table(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.notify.db.tables import attempts, notices
+from services.notify.db.tables import WITHOUT_PROOF, attempts, notices
 from services.notify.domain.attempt import Attempt, Outcome
 from services.notify.domain.contact import Language
 from services.notify.domain.notice import WAITING, Background, NoSuchNotice, Notice, NoticeKind, NoticeStatus
@@ -16,6 +18,14 @@ from shared.kernel.errors import StaleWrite
 from shared.kit.db import Reader, Transaction
 
 MOST_ATTEMPTS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """Notices without a mail server's word; the instant is when the oldest was asked for."""
+
+    number: int
+    oldest_created_at: datetime | None
 
 
 async def add(tx: Transaction, notice: Notice) -> bool:
@@ -53,6 +63,17 @@ async def waiting_of(tx: Transaction, customer_id: UUID) -> list[Notice]:
         .order_by(notices.c.id)
     )
     return [_notice(row) for row in rows]
+
+
+async def without_proof(reader: Reader, status: NoticeStatus, *, since: datetime | None) -> Unproven:
+    """Of those in this status; `since` leaves out what was asked for before."""
+    created_at = notices.c.created_at
+    query = sa.select(
+        sa.func.count().label("number"), sa.type_coerce(sa.func.min(created_at), created_at.type).label("oldest")
+    ).where(WITHOUT_PROOF, notices.c.status == status)
+    row = await reader.row(query if since is None else query.where(created_at >= since))
+    assert row is not None
+    return Unproven(row.number, row.oldest)
 
 
 async def page(

@@ -11,6 +11,8 @@ from shared.kit.tables import NAMING
 
 metadata = sa.MetaData(naming_convention=NAMING)
 
+WITHOUT_PROOF = sa.text("status <> 'delivered'")
+
 customers = sa.Table(
     "customers",
     metadata,
@@ -88,6 +90,9 @@ notices = sa.Table(
         "customer_id",
         postgresql_where=sa.text("status IN ('waiting_for_facts', 'waiting_for_contact')"),
         sqlite_where=sa.text("status IN ('waiting_for_facts', 'waiting_for_contact')"),
+    ),
+    sa.Index(
+        "ix_notices_without_proof", "status", "created_at", postgresql_where=WITHOUT_PROOF, sqlite_where=WITHOUT_PROOF
     ),
 )
 

@@ -279,7 +279,7 @@ class Consumer:
             with suppress(Exception):
                 await self._retries.measure()
                 if self._subscription is not None:
-                    self._show_lag(await self._subscription.lag())
+                    self._show_lag(await self._subscription.lag(self._reached))
                     self._subscription.rewind(self._stuck | await self._put_back())
 
     async def _put_back(self) -> set[Partition]:

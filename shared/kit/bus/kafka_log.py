@@ -162,6 +162,15 @@ class KafkaLog:
         task.add_done_callback(self._buried.discard)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The last batch of a partition that was read: where it ends, and when its first and last record were told."""
+
+    end: int
+    first_told_at: datetime
+    last_told_at: datetime
+
+
 class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
     """A member of the consumer's group. Kafka only shares the partitions out; offsets are ours, also after a rebalance.
 
@@ -184,7 +193,9 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._client: AIOKafkaConsumer | None = None
         self._next: dict[Partition, int] = {}
         self._refused: set[Partition] = set()
-        self._read_at: dict[Partition, datetime] = {}
+        self._read: dict[Partition, _Read] = {}
+        self._caught_up_at: dict[Partition, datetime] = {}
+        self._seen_waiting_at: dict[Partition, datetime] = {}
 
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, Batch]:
         client = await self._started()
@@ -214,19 +225,28 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._next.pop(partition, None)
             self._refused.discard(partition)
 
-    async def lag(self) -> dict[Partition, Lag]:
-        """Seconds are since the last record that was read, when others wait behind it: an upper bound."""
-        lags = {}
-        client = self._client
-        for partition, offset in list(self._next.items()):
-            end = None
-            if client is not None and _theirs(partition) in client.assignment():
-                end = client.highwater(_theirs(partition))
-            waiting = max(end - offset, 0) if end is not None else 0
-            last = self._read_at.get(partition)
-            seconds = (datetime.now(UTC) - last).total_seconds() if waiting and last else 0.0
-            lags[partition] = Lag(waiting, max(seconds, 0.0))
+    async def lag(self, applied: Mapping[Partition, int]) -> dict[Partition, Lag]:
+        """Seconds are an upper bound, except for a partition of which this replica has not read anything yet."""
+        if self._client is None:
+            return {}
+        now, lags = datetime.now(UTC), {}
+        for partition in applied.keys() & {_ours(theirs) for theirs in self._client.assignment()}:
+            end = self._client.highwater(_theirs(partition))
+            waiting = max(end - applied[partition], 0) if end is not None else 0
+            if waiting == 0:
+                self._caught_up_at[partition] = now
+                self._seen_waiting_at.pop(partition, None)
+            since = self._waiting_since(partition, applied[partition], now) if waiting else now
+            lags[partition] = Lag(waiting, max((now - since).total_seconds(), 0.0))
         return lags
+
+    def _waiting_since(self, partition: Partition, applied: int, now: datetime) -> datetime:
+        """What was read and not applied waits since it was told; what was not read came after what was."""
+        read = self._read.get(partition)
+        if read is not None and applied < read.end:
+            return read.first_told_at
+        known = [self._caught_up_at.get(partition), read.last_told_at if read else None]
+        return max((at for at in known if at), default=self._seen_waiting_at.setdefault(partition, now))
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -239,6 +259,10 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         self.rewind([_ours(partition) for partition in revoked])
+        for partition in map(_ours, revoked):
+            # Another replica goes on: what this one knew of the wait is no longer so.
+            for known in (self._read, self._caught_up_at, self._seen_waiting_at):
+                known.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         # The next poll seeks: here, an error of our database would only be logged, and reading begin elsewhere.
@@ -306,7 +330,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             delivered = [_delivered(record) for record in records]
             end = delivered[-1].offset + 1
             self._next[partition] = end
-            self._read_at[partition] = delivered[-1].timestamp
+            self._read[partition] = _Read(end, delivered[0].timestamp, delivered[-1].timestamp)
             batches[partition] = Batch(start, delivered, end)
         return batches
 

@@ -99,7 +99,9 @@ class Subscription(Protocol):
         """Forget where these partitions were read to: the next poll asks the loader again."""
         ...
 
-    async def lag(self) -> dict[Partition, Lag]: ...
+    async def lag(self, applied: Mapping[Partition, int]) -> dict[Partition, Lag]:
+        """Of this replica's partitions; `applied`: the offset from which on records are not applied yet."""
+        ...
 
     async def close(self) -> None:
         """Hand the partitions over at once; bounded in time."""

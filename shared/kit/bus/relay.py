@@ -79,6 +79,10 @@ class Relay:
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._leases.release()
 
+    def has_first_shard(self) -> bool:
+        """True for one of the service's replicas at a time, or nearly so."""
+        return (0,) in self._leases.owned
+
     async def publish_once(self, shards: Collection[int] | None = None) -> int:
         """Publish one batch of the given shards (or of those leased) and return how many rows were acknowledged."""
         shards = [shard for (shard,) in self._leases.owned] if shards is None else shards
@@ -165,7 +169,7 @@ class Relay:
 
     async def _measure(self) -> None:
         while True:
-            with suppress(Unavailable):
+            with suppress(Exception):
                 async with self._database.reading() as reader:
                     ages = await pending_ages(reader)
                 for shard, age in ages.items():

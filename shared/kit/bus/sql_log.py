@@ -281,10 +281,11 @@ class SqlSubscription:
             self._next.pop(partition, None)
             self._refused.discard(partition)
 
-    async def lag(self) -> dict[Partition, Lag]:
+    async def lag(self, applied: Mapping[Partition, int]) -> dict[Partition, Lag]:
         bounds = await self._log.bounds(self._topics)
         lags = {}
-        for partition, offset in list(self._next.items()):
+        for partition in applied.keys() & {Partition(*thing) for thing in self._leases.owned}:
+            offset = applied[partition]
             waiting = max(bounds[partition].end - offset, 0)
             seconds = 0.0
             if waiting and (first := await self._log.read(partition, offset, 1)):

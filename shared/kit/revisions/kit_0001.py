@@ -39,6 +39,8 @@ def upgrade() -> None:
     )
     waiting = sa.text("parked_at IS NULL")
     op.create_index("ix_timers_due_at", "timers", ["due_at"], postgresql_where=waiting, sqlite_where=waiting)
+    parked = sa.text("parked_at IS NOT NULL")
+    op.create_index("ix_timers_parked_at", "timers", ["parked_at"], postgresql_where=parked, sqlite_where=parked)
     op.create_table(
         "decisions",
         sa.Column("id", sa.Uuid, nullable=False),

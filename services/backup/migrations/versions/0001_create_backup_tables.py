@@ -84,6 +84,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_protections_customer_id_id", "protections", ["customer_id", "id"])
     op.create_index("ix_protections_server_id", "protections", ["server_id"])
+    active = sa.text("status = 'active'")
+    for column in ("next_slot_at", "uncovered_since"):
+        op.create_index(
+            f"ix_protections_{column}", "protections", [column], postgresql_where=active, sqlite_where=active
+        )
     op.create_table(
         "runs",
         sa.Column("id", sa.Uuid, nullable=False),

@@ -167,6 +167,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("payment_id", name="uq_periods_payment_id"),
         sa.PrimaryKeyConstraint("contract_id", "period_index", name="pk_periods"),
     )
+    opened = sa.text("expiring_told_at IS NOT NULL")
+    op.create_index("ix_periods_window_opened", "periods", ["ends_at"], postgresql_where=opened, sqlite_where=opened)
     op.create_table(
         "payments",
         sa.Column("id", sa.Uuid, nullable=False),

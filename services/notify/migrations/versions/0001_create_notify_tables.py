@@ -99,6 +99,14 @@ def upgrade() -> None:
     )
     waiting = sa.text("status IN ('waiting_for_facts', 'waiting_for_contact')")
     op.create_index("ix_notices_waiting", "notices", ["customer_id"], postgresql_where=waiting, sqlite_where=waiting)
+    unproven = sa.text("status <> 'delivered'")
+    op.create_index(
+        "ix_notices_without_proof",
+        "notices",
+        ["status", "created_at"],
+        postgresql_where=unproven,
+        sqlite_where=unproven,
+    )
     op.create_index("ix_notices_customer_id_id", "notices", ["customer_id", "id"])
     op.create_index("ix_notices_subject_id_id", "notices", ["subject_id", "id"])
     op.create_table(

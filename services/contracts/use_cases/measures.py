@@ -1,0 +1,15 @@
+"""What an operator watches of contracts."""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge
+
+from services.contracts.db import contracts
+from shared.kit.db import Reader
+from shared.kit.measuring import Reading
+
+IN_WINDOW = Gauge("mainstay_contracts_in_window", "Contracts between their window's opening and their end", ["service"])
+
+
+async def measure(reader: Reader) -> list[Reading]:
+    return [Reading(IN_WINDOW, await contracts.count_in_window(reader))]
