@@ -21,7 +21,8 @@ from deploy.opening import migrate, opened_log
 from deploy.serving import bound_socket, port_of
 from deploy.split import probes as probing
 from deploy.split.probes import Probes, answering
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.settings import CommonSettings
 from shared.kit.worker import STANDS_STILL_SECONDS, Worker
 from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import LogAway
 from tests.infrastructure.kafka_server import KafkaServer
 from tests.infrastructure.process import free_port
