@@ -88,7 +88,8 @@ def explained(prefix: str, *, database_url: str = "DATABASE_URL") -> Iterator[No
         raise WrongSettings(f"{prefix.rstrip('_')}: {named}: {error.strerror}") from None
     except ValueError as error:
         text = str(error)
-        raise WrongSettings(text if text.startswith(PREFIX) else f"{prefix.rstrip('_')}: {text}") from None
+        lines = text.split("\n") if text.startswith(PREFIX) else [f"{prefix.rstrip('_')}: {text}"]
+        raise WrongSettings(*lines) from None
 
 
 def _lines(error: ValidationError, prefix: str) -> list[str]:
@@ -97,7 +98,7 @@ def _lines(error: ValidationError, prefix: str) -> list[str]:
         reason = str(item["msg"]).removeprefix("Value error, ")
         where = ".".join(map(str, item["loc"]))
         names_itself = reason.startswith(PREFIX)
-        lines.append(reason if names_itself else f"{prefix}{where.upper() or 'settings'}: {_lower(reason)}")
+        lines += reason.split("\n") if names_itself else [f"{prefix}{where.upper() or 'settings'}: {_lower(reason)}"]
     return lines
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from shared.kit.settings import Settings
 
 
-class DemoSettings(BaseSettings):
+class DemoSettings(Settings):
     """`MAINSTAY_DEMO_TOKEN_…`: all that are not given come from URL/dev-issuer."""
 
     model_config = SettingsConfigDict(env_prefix="MAINSTAY_DEMO_", extra="ignore", frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.kit.settings import Settings
 
 
-class SiteSettings(BaseSettings):
+class SiteSettings(Settings):
     """`MAINSTAY_…`: what only processes with an HTTP server read."""
-
-    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", extra="ignore", frozen=True)
 
     mailbox_port: int = Field(
         1025, ge=0, le=65535, description="SMTP port of the development mailbox on 127.0.0.1; taken: a free one"

@@ -6,15 +6,13 @@ import os
 from collections.abc import Mapping
 
 from pydantic import Field, HttpUrl
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.services import SERVICES
+from shared.kit.settings import Settings
 
 
-class FrontSettings(BaseSettings):
+class FrontSettings(Settings):
     """`MAINSTAY_…_URL`: read by `mainstay front` only."""
-
-    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", extra="ignore", frozen=True)
 
     contracts_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8001"), description="API of contracts, without /contracts")
     billing_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8002"), description="API of billing")

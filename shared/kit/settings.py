@@ -6,13 +6,30 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.kit.secret_files import SecretFiles
 
 
-class CommonSettings(BaseSettings):
-    """`MAINSTAY_…`: the same for every service of one installation."""
+class Settings(BaseSettings):
+    """Base of all settings: out of the environment, or out of files (`SecretFiles`); the environment wins."""
 
     model_config = SettingsConfigDict(env_prefix="MAINSTAY_", extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+
+class CommonSettings(Settings):
+    """`MAINSTAY_…`: the same for every service of one installation."""
 
     mode: Literal["development", "production"] = Field(
         "development", description="production refuses the development issuer, the virtual clock and SQLite"
@@ -20,6 +37,11 @@ class CommonSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the HTTP server listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the HTTP server listens on")
     data_dir: Path = Field(Path(".data"), description="folder for SQLite files, evidence, repositories and keys")
+    secrets_dir: Path | None = Field(
+        None,
+        description="folder with a file per variable, named like it in lower case, for what is not to be in the "
+        "environment; itself only ever a variable",
+    )
     public_url: str | None = Field(None, description="where callers reach the installation; default http://host:port")
     clock: Literal["system", "virtual"] = Field("system", description="virtual: time can be moved forward over HTTP")
 
@@ -92,10 +114,10 @@ class CommonSettings(BaseSettings):
         return _fit_for(self, url, "MAINSTAY_EVENT_LOG_URL")
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(Settings):
     """Base of each service's own settings, `MAINSTAY_<SERVICE>_…`."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="", extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name; default an SQLite file in the data folder"
