@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from pydantic_settings.exceptions import SettingsError
 from sqlalchemy.exc import ArgumentError
 
-from deploy import services
+from deploy import services, variables
 from deploy.site.settings import SiteSettings
 from shared.kernel.errors import Refusal
-from shared.kit.settings import CommonSettings, ServiceSettings
+from shared.kit.secret_files import PREFIX as PREFIX
+from shared.kit.settings import CommonSettings, ServiceSettings, SettingsAsGiven
 
 S = TypeVar("S", bound=BaseSettings)
-
-PREFIX = "MAINSTAY_"
 
 
 class WrongSettings(Exception):
@@ -37,7 +37,9 @@ def read(kind: type[S]) -> S:
 
 
 def read_common() -> CommonSettings:
-    return read(CommonSettings)
+    """Also raises WrongSettings for every variable that is none of ours."""
+    common, _ = _every(partial(read, CommonSettings), _insist_on_known_variables)
+    return cast(CommonSettings, common)
 
 
 def read_service(service: str) -> ServiceSettings:
@@ -50,10 +52,50 @@ def read_all(names: tuple[str, ...] = services.SERVICES) -> dict[str, ServiceSet
     return dict(zip(names, _every(*(partial(read_service, name) for name in names)), strict=True))
 
 
-def read_whole() -> tuple[CommonSettings, dict[str, ServiceSettings], SiteSettings]:
-    """All that a whole company in one process (or under one supervisor) reads; every wrong line at once."""
-    common, own, pages = _every(read_common, read_all, partial(read, SiteSettings))
-    return common, own, pages
+@dataclass(frozen=True)
+class ServerSettings:
+    """All that one server reads: `services` by name are those it runs."""
+
+    common: CommonSettings
+    services: dict[str, ServiceSettings]
+    pages: SiteSettings
+
+
+def read_server(*names: str, working: bool) -> ServerSettings:
+    """For a process that serves these services, `working` with their workers; raises WrongSettings with every line.
+
+    In production that is also a line for each default that only development puts up with.
+    """
+    common, own, pages, _ = _every(
+        read_common,
+        partial(read_all, names),
+        partial(read, SiteSettings),
+        partial(_insist_on_production, names, working=working),
+    )
+    return ServerSettings(common, own, pages)
+
+
+def read_whole() -> ServerSettings:
+    """For a whole company in one process, or under one supervisor."""
+    return read_server(*services.SERVICES, working=True)
+
+
+def _insist_on_known_variables() -> None:
+    with explained(PREFIX):
+        lines = variables.unknown()
+    if lines:
+        raise WrongSettings(*lines)
+
+
+def _insist_on_production(names: tuple[str, ...], *, working: bool) -> None:
+    given = read(SettingsAsGiven)
+    if given.mode != "production":
+        return
+    lines = given.unfit_for_production(keeping_files=bool(names), working=working)
+    for name in names:
+        lines += read_service(name).unfit_for_production(working=working)
+    if lines:
+        raise WrongSettings(*lines)
 
 
 def _every(*readers: Callable[[], Any]) -> list[Any]:
@@ -65,7 +107,7 @@ def _every(*readers: Callable[[], Any]) -> list[Any]:
         except WrongSettings as wrong:
             lines += wrong.lines
     if lines:
-        raise WrongSettings(*lines)
+        raise WrongSettings(*dict.fromkeys(lines))
     return found
 
 

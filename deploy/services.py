@@ -19,10 +19,14 @@ from shared.kit.worker import Worker
 SERVICES = ("contracts", "billing", "backup", "notify")
 
 
+def settings_class_of(service: str) -> type[ServiceSettings]:
+    kind = getattr(import_module(f"services.{service}.settings"), f"{service.title()}Settings")
+    return cast(type[ServiceSettings], kind)
+
+
 def settings_of(service: str) -> ServiceSettings:
     """The service's settings out of the environment; raises pydantic's ValidationError."""
-    kind = getattr(import_module(f"services.{service}.settings"), f"{service.title()}Settings")
-    return cast(ServiceSettings, kind())
+    return settings_class_of(service)()
 
 
 def open_service(

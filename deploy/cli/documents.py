@@ -17,7 +17,7 @@ from shared.events.registry import FACTS
 ROOT = Path(__file__).parents[2]
 MOST_DIFFERENCE_LINES = 60
 
-docs = typer.Typer(help="OpenAPI and AsyncAPI documents under docs/api.", no_args_is_help=True)
+docs = typer.Typer(help="OpenAPI, AsyncAPI and the settings: documents under docs.", no_args_is_help=True)
 schemas = typer.Typer(help="Frozen schemas of the published language.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option("--root", help="The checkout.", exists=True, file_okay=False)]
@@ -25,7 +25,7 @@ Folder = Annotated[Path, typer.Option("--root", help="The checkout.", exists=Tru
 
 @docs.command("write")
 def write_documents(root: Folder = ROOT, as_json: AsJson = False) -> None:
-    """Write docs/api/openapi-<service>.json and docs/api/asyncapi.json, and freeze schemas of new facts."""
+    """Write docs/api/*.json and docs/operations/settings.md, and freeze schemas of new facts."""
     changed = []
     for path, text in documents().items():
         target = root / path

@@ -1,4 +1,4 @@
-"""The documents committed under docs/api, made from the code and nothing in this machine's environment."""
+"""The documents committed under docs, made from the code and nothing in this machine's environment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy import services
 from deploy.docs.asyncapi import asyncapi
+from deploy.docs.settings import reference
 from shared.kit.app import VERSION
 from shared.kit.settings import CommonSettings
 
@@ -17,6 +18,7 @@ def documents() -> dict[str, str]:
     """Path below the checkout → text."""
     found = {f"docs/api/openapi-{name}.json": as_text(openapi(name)) for name in services.SERVICES}
     found["docs/api/asyncapi.json"] = as_text(asyncapi(VERSION))
+    found["docs/operations/settings.md"] = reference()
     return found
 
 

@@ -21,14 +21,15 @@ from shared.kit.telemetry import configure_logging
 
 async def run_embedded(*, started: float | None = None) -> int:
     """Until told to stop; raises WrongSettings, CannotOpen, PortTaken, FolderInUse. `started`: time.monotonic()."""
-    common, settings, pages = environment.read_whole()
+    told = environment.read_whole()
+    common, pages = told.common, told.pages
     configure_logging(common)
     with locked(common.data_dir.absolute()), bound_socket(common.host, common.port) as bound:
         common = common.model_copy(update={"port": port_of(bound)})
         async with AsyncExitStack() as stack:
             mailbox = await open_mailbox(stack, common, pages.mailbox_port)
             company = await stack.enter_async_context(
-                open_company(common, settings, smtp_port=mailbox.smtp_port if mailbox else None)
+                open_company(common, told.services, smtp_port=mailbox.smtp_port if mailbox else None)
             )
 
             @asynccontextmanager

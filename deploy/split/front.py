@@ -14,7 +14,6 @@ from deploy.services import SERVICES
 from deploy.serving import bound_socket, port_of, serve
 from deploy.site.app import site
 from deploy.site.mailbox import MailboxAt, open_mailbox
-from deploy.site.settings import SiteSettings
 from deploy.split.proxy import Proxy
 from deploy.split.settings import FrontSettings
 from shared.kit.settings import CommonSettings
@@ -25,9 +24,9 @@ ASK_SECONDS = 3
 
 async def run_front() -> int:
     """Until told to stop; raises WrongSettings, PortTaken."""
-    common = environment.read_common()
+    told = environment.read_server(working=False)
+    common, pages = told.common, told.pages
     backends = environment.read(FrontSettings)
-    pages = environment.read(SiteSettings)
     configure_logging(common)
     with bound_socket(common.host, common.port) as bound:
         common = common.model_copy(update={"port": port_of(bound)})

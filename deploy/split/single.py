@@ -9,15 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from deploy import environment, services
-from deploy.environment import PREFIX, explained
+from deploy.environment import PREFIX, ServerSettings, explained
 from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log
 from deploy.serving import bound_socket, port_of, serve, settle, stop_on_signals
 from deploy.site.app import site
-from deploy.site.settings import SiteSettings
 from deploy.split.probes import Probes, answering
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
-from shared.kit.settings import CommonSettings
 from shared.kit.telemetry import configure_logging
 
 FRONT = "127.0.0.1"
@@ -25,11 +23,11 @@ FRONT = "127.0.0.1"
 
 async def run_api(service: str, port: int | None) -> int:
     """Serve one service below `/<service>`, on `port` or MAINSTAY_PORT, until told to stop."""
-    common = environment.read_common()
-    pages = environment.read(SiteSettings)
+    told = environment.read_server(service, working=False)
+    common = told.common
     configure_logging(common)
     with bound_socket(common.host, common.port if port is None else port) as bound:
-        async with _opened(service, common) as runtime:
+        async with _opened(service, told) as runtime:
             app = services.app_of(runtime)
 
             @asynccontextmanager
@@ -45,7 +43,7 @@ async def run_api(service: str, port: int | None) -> int:
                 root,
                 bound,
                 stop=asyncio.Event(),
-                trusted_proxies=pages.trusted_proxies or FRONT,
+                trusted_proxies=told.pages.trusted_proxies or FRONT,
                 on_ready=lambda: print(f"The {service} API is ready on port {port_of(bound)}.", flush=True),
             )
     return 0 if served else 1
@@ -53,7 +51,8 @@ async def run_api(service: str, port: int | None) -> int:
 
 async def run_worker(service: str, metrics_port: int | None) -> int:
     """Run one of any number of workers of a service until told to stop; 1 when one of its loops died."""
-    common = environment.read_common()
+    told = environment.read_server(service, working=True)
+    common = told.common
     configure_logging(common)
     probes = Probes()
     async with AsyncExitStack() as stack:
@@ -61,7 +60,7 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
             bound = stack.enter_context(bound_socket(common.host, metrics_port))
             await stack.enter_async_context(answering(probes.app(), bound))
         log = await stack.enter_async_context(opened_log(common))
-        runtime = await stack.enter_async_context(_opened(service, common, log))
+        runtime = await stack.enter_async_context(_opened(service, told, log))
         stop = asyncio.Event()
         stop_on_signals(stop)
         worker = services.worker_of(runtime)
@@ -77,10 +76,9 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
 
 
 @asynccontextmanager
-async def _opened(service: str, common: CommonSettings, log: EventLog | None = None) -> AsyncIterator[Runtime]:
-    settings = environment.read_service(service)
+async def _opened(service: str, told: ServerSettings, log: EventLog | None = None) -> AsyncIterator[Runtime]:
     with explained(f"{PREFIX}{service.upper()}_"):
-        runtime = services.open_service(service, common, settings=settings, log=log)
+        runtime = services.open_service(service, told.common, settings=told.services[service], log=log)
     try:
         await _bring_up_to_date(runtime)
         yield runtime

@@ -112,10 +112,11 @@ class Supervisor:
 
 async def run_split(*, replicas: int) -> int:
     """Until told to stop; raises WrongSettings, CannotOpen, PortTaken, FolderInUse."""
-    common, settings, pages = environment.read_whole()
+    told = environment.read_whole()
+    common, settings = told.common, told.services
     console = Console(highlight=False)
     with locked(common.data_dir.absolute()):
-        variables, ports = _addresses(common, pages, settings["notify"])
+        variables, ports = _addresses(common, told.pages, settings["notify"])
         await _prepare(common, settings, console)
         supervisor = Supervisor(_children(variables, ports, replicas), console)
         stop_on_signals(supervisor.stop)

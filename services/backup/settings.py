@@ -7,10 +7,12 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from shared.kit.settings import ServiceSettings
+from shared.kit.settings import ServiceSettings, needed
 
 
 class BackupSettings(ServiceSettings):
+    """`MAINSTAY_BACKUP_…`"""
+
     model_config = SettingsConfigDict(env_prefix="MAINSTAY_BACKUP_", extra="ignore", frozen=True)
 
     restic: str = Field("restic", description="the restic program: a name on PATH, or its path")
@@ -18,6 +20,12 @@ class BackupSettings(ServiceSettings):
         None, description="folder, or restic URL prefix (rest:https://host/path), default <data_dir>/repositories"
     )
     key_file: Path | None = Field(
-        None, description="32 random bytes that every repository password derives from; default in the data folder"
+        None,
+        description="32 random bytes that every repository password derives from; default in the data folder, "
+        "where they are made up when there is nothing to read yet",
+        json_schema_extra=needed(
+            "a file with 32 random bytes, which you keep a copy of: without it no backup can be read",
+            by_workers_only=True,
+        ),
     )
     restic_timeout_minutes: int = Field(360, ge=1, le=10_080, description="a backup that takes longer is killed")

@@ -13,17 +13,47 @@ from services.billing.domain.house import House
 from services.billing.domain.profile import Address, Party
 from services.billing.domain.tax import TaxTable
 from services.billing.domain.tax_id import tax_id_of
-from shared.kit.settings import ServiceSettings
+from shared.kit.settings import ServiceSettings, needed
 
 
 class BillingSettings(ServiceSettings):
+    """`MAINSTAY_BILLING_…`"""
+
     model_config = SettingsConfigDict(env_prefix="MAINSTAY_BILLING_", extra="ignore", frozen=True)
 
-    seller_name: str = Field("Mainstay GmbH", min_length=1, max_length=200, description="legal name on invoices")
-    seller_street: str = Field("Musterstraße 1", min_length=1, max_length=200)
-    seller_city: str = Field("Berlin", min_length=1, max_length=200)
-    seller_postal_code: str = Field("10115", min_length=1, max_length=20)
-    seller_country: str = Field("DE", description="ISO 3166-1 alpha-2; must be in the tax table")
+    seller_name: str = Field(
+        "Mainstay GmbH",
+        min_length=1,
+        max_length=200,
+        description="legal name on invoices",
+        json_schema_extra=needed("the legal name that is printed on invoices"),
+    )
+    seller_street: str = Field(
+        "Musterstraße 1",
+        min_length=1,
+        max_length=200,
+        description="street and number on invoices",
+        json_schema_extra=needed("the seller's street and number"),
+    )
+    seller_city: str = Field(
+        "Berlin",
+        min_length=1,
+        max_length=200,
+        description="city on invoices",
+        json_schema_extra=needed("the seller's city"),
+    )
+    seller_postal_code: str = Field(
+        "10115",
+        min_length=1,
+        max_length=20,
+        description="postal code on invoices",
+        json_schema_extra=needed("the seller's postal code"),
+    )
+    seller_country: str = Field(
+        "DE",
+        description="ISO 3166-1 alpha-2; must be in the tax table",
+        json_schema_extra=needed("the seller's country, such as DE"),
+    )
     seller_tax_id: str | None = Field(None, description="printed on invoices; checked like a customer's")
     seller_zone: str = Field("Europe/Berlin", description="IANA zone that decides an invoice's date and year")
     series: str = Field("MS", pattern=r"^[A-Z0-9]{1,10}$", description="prefix of invoice numbers")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared.kit.secret_files import SecretFiles
+from shared.kit.development_leftovers import is_well_known, password_in
+from shared.kit.secret_files import SecretFiles, variables_of
+
+DEVELOPMENT_ISSUER = "/dev-issuer"
+
+
+def needed(what: str, *, by_workers_only: bool = False) -> dict[str, Any]:
+    """For a field that production insists on: `what` completes "production needs …"."""
+    return {"production": what, "workers": by_workers_only}
 
 
 class Settings(BaseSettings):
@@ -27,12 +35,28 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretFiles(settings_cls)
 
+    def left_to_chance(self, *, working: bool) -> list[str]:
+        """A line for each field that production insists on and nobody set; and for each secret that everybody knows.
+
+        `working`: whether this process is a worker, or has one.
+        """
+        lines = []
+        for name, variable in variables_of(type(self)).items():
+            field, value = type(self).model_fields[name], getattr(self, name)
+            wanted = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            unset = name not in self.model_fields_set or value is None
+            if "production" in wanted and unset and (working or not wanted["workers"]):
+                lines.append(f"{variable}: production needs {wanted['production']}")
+            if isinstance(value, SecretStr) and is_well_known(password_in(value.get_secret_value())):
+                lines.append(f"{variable}: production needs a password that nobody can guess")
+        return lines
+
 
 class CommonSettings(Settings):
     """`MAINSTAY_…`: the same for every service of one installation."""
 
     mode: Literal["development", "production"] = Field(
-        "development", description="production refuses the development issuer, the virtual clock and SQLite"
+        "development", description="production refuses the development issuer, the virtual clock, SQLite and defaults"
     )
     host: str = Field("127.0.0.1", description="address the HTTP server listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the HTTP server listens on")
@@ -48,11 +72,17 @@ class CommonSettings(Settings):
     event_log: Literal["sql", "kafka"] = Field("sql", description="which adapter carries events between services")
     event_log_url: SecretStr | None = Field(None, description="database of the SQL log; default an SQLite file")
     kafka_bootstrap: str = Field("localhost:9092", description="Kafka bootstrap servers, host:port[,host:port…]")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: str = "SCRAM-SHA-512"
-    kafka_username: str | None = None
-    kafka_password: SecretStr | None = None
-    kafka_ca_file: Path | None = None
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="whether connections to Kafka are encrypted (SSL) and signed in to (SASL)"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how to sign in to Kafka"
+    )
+    kafka_username: str | None = Field(None, description="who signs in to Kafka: mainstay-billing, for instance")
+    kafka_password: SecretStr | None = Field(None, description="password of kafka_username")
+    kafka_ca_file: Path | None = Field(
+        None, description="certificates (PEM) that Kafka's are checked against; default those of the system"
+    )
     kafka_session_seconds: float = Field(
         30, ge=6, le=300, description="after so long without a sign of life another replica takes a worker's partitions"
     )
@@ -68,7 +98,11 @@ class CommonSettings(Settings):
         description="how long a topic that is created keeps its records; longer than any backup is old",
     )
 
-    oidc_issuer: str | None = Field(None, description="OpenID Connect issuer; none: the development issuer")
+    oidc_issuer: str | None = Field(
+        None,
+        description="OpenID Connect issuer; none: the development issuer",
+        json_schema_extra=needed("an OpenID Connect issuer: the address of your identity provider"),
+    )
     oidc_audience: str = Field("mainstay", description="the audience a token must name")
     oidc_algorithms: tuple[str, ...] = Field(
         ("RS256", "ES256", "Ed25519", "EdDSA"), description="accepted signature algorithms"
@@ -83,19 +117,45 @@ class CommonSettings(Settings):
         20, gt=0, le=3600, description="how long a body may take to arrive, besides its time at 16 KiB per second"
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged at least")
+    log_format: Literal["json", "console"] = Field("json", description="console: lines for people")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no traces")
     pool_size: int = Field(10, ge=1, le=200, description="database connections per process and service")
 
     @model_validator(mode="after")
-    def _production_is_strict(self) -> CommonSettings:
-        if self.mode == "production":
-            if self.oidc_issuer is None:
-                raise ValueError("MAINSTAY_OIDC_ISSUER: production needs an OpenID Connect issuer")
-            if self.clock == "virtual":
-                raise ValueError("MAINSTAY_CLOCK: production runs on the system clock")
+    def _is_consistent(self) -> CommonSettings:
+        if self.kafka_security_protocol.startswith("SASL"):
+            for name in ("kafka_username", "kafka_password"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"MAINSTAY_{name.upper()}: {self.kafka_security_protocol} needs one to sign in")
         return self
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> CommonSettings:
+        if self.mode == "production" and (lines := self._unfit_anywhere()):
+            raise ValueError("\n".join(lines))
+        return self
+
+    def unfit_for_production(self, *, keeping_files: bool, working: bool) -> list[str]:
+        """A line per variable with what to set; `keeping_files`, `working`: what the process does."""
+        lines = self._unfit_anywhere()
+        if keeping_files and not self.data_dir.is_absolute():
+            lines.append("MAINSTAY_DATA_DIR: production needs a folder that is named in full")
+        if working and self.event_log == "kafka" and "kafka_bootstrap" not in self.model_fields_set:
+            lines.append("MAINSTAY_KAFKA_BOOTSTRAP: production needs the names of its brokers")
+        if working and self.event_log == "sql":
+            url = self.event_log_url
+            if url is None or url.get_secret_value().startswith("sqlite"):
+                lines.append("MAINSTAY_EVENT_LOG_URL: production needs PostgreSQL or Kafka for its events")
+        return lines
+
+    def _unfit_anywhere(self) -> list[str]:
+        lines = self.left_to_chance(working=True)
+        if (self.oidc_issuer or "").rstrip("/").endswith(DEVELOPMENT_ISSUER):
+            lines.append("MAINSTAY_OIDC_ISSUER: production needs an identity provider, not a development issuer")
+        if self.clock == "virtual":
+            lines.append("MAINSTAY_CLOCK: production runs on the system clock")
+        return lines
 
     @property
     def base_url(self) -> str:
@@ -104,7 +164,7 @@ class CommonSettings(Settings):
 
     @property
     def issuer(self) -> str:
-        return self.oidc_issuer or f"{self.base_url}/dev-issuer"
+        return self.oidc_issuer or f"{self.base_url}{DEVELOPMENT_ISSUER}"
 
     @property
     def sql_log_url(self) -> str:
@@ -114,13 +174,23 @@ class CommonSettings(Settings):
         return _fit_for(self, url, "MAINSTAY_EVENT_LOG_URL")
 
 
+class SettingsAsGiven(CommonSettings):
+    """What was set, also where production does not put up with it: for who says all that is wrong at once."""
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> SettingsAsGiven:
+        return self
+
+
 class ServiceSettings(Settings):
     """Base of each service's own settings, `MAINSTAY_<SERVICE>_…`."""
 
     model_config = SettingsConfigDict(env_prefix="", extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(
-        None, description="postgresql://user:password@host/name; default an SQLite file in the data folder"
+        None,
+        description="postgresql://user:password@host/name; default an SQLite file in the data folder",
+        json_schema_extra=needed("PostgreSQL: postgresql://user:password@host/name"),
     )
 
     def database_of(self, service: str, common: CommonSettings) -> str:
@@ -128,6 +198,13 @@ class ServiceSettings(Settings):
         fallback = f"sqlite:///{common.data_dir.absolute() / f'{service}.db'}"
         url = self.database_url.get_secret_value() if self.database_url is not None else fallback
         return _fit_for(common, url, f"MAINSTAY_{service.upper()}_DATABASE_URL")
+
+    def unfit_for_production(self, *, working: bool) -> list[str]:
+        """A line per variable with what to set; `working`: where a worker runs."""
+        lines = self.left_to_chance(working=working)
+        if self.database_url is not None and self.database_url.get_secret_value().startswith("sqlite"):
+            lines.append(f"{variables_of(type(self))['database_url']}: production needs PostgreSQL")
+        return lines
 
 
 def _fit_for(common: CommonSettings, url: str, variable: str) -> str:
