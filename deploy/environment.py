@@ -38,7 +38,7 @@ def read(kind: type[S]) -> S:
 
 def read_common() -> CommonSettings:
     """Also raises WrongSettings for every variable that is none of ours."""
-    common, _ = _every(partial(read, CommonSettings), _insist_on_known_variables)
+    common, _ = _every(partial(read, CommonSettings), insist_on_known_variables)
     return cast(CommonSettings, common)
 
 
@@ -70,7 +70,7 @@ def read_server(*names: str, working: bool) -> ServerSettings:
         read_common,
         partial(read_all, names),
         partial(read, SiteSettings),
-        partial(_insist_on_production, names, working=working),
+        partial(insist_on_production, names, working=working),
     )
     return ServerSettings(common, own, pages)
 
@@ -80,14 +80,16 @@ def read_whole() -> ServerSettings:
     return read_server(*services.SERVICES, working=True)
 
 
-def _insist_on_known_variables() -> None:
+def insist_on_known_variables() -> None:
+    """Raises WrongSettings with a line for every variable, or file of a secret, that nothing here reads."""
     with explained(PREFIX):
         lines = variables.unknown()
     if lines:
         raise WrongSettings(*lines)
 
 
-def _insist_on_production(names: tuple[str, ...], *, working: bool) -> None:
+def insist_on_production(names: tuple[str, ...], *, working: bool) -> None:
+    """In production mode, raises WrongSettings with a line for each default that only development puts up with."""
     given = read(SettingsAsGiven)
     if given.mode != "production":
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -65,3 +66,8 @@ def handlers_of(service: str) -> Handlers:
 def memory_of(service: str) -> Memory:
     """What it takes from its own facts after a restore."""
     return cast(Memory, getattr(import_module(f"services.{service}.consumers"), "memory", Memory()))
+
+
+def migrations_of(service: str) -> Path:
+    """The folder of its revisions."""
+    return Path(__file__).parents[1] / "services" / service / "migrations"

@@ -7,7 +7,7 @@ import time
 
 import typer
 
-from deploy.cli import audit, consumers, demo, documents, parked, partners, restored, running, upkeep
+from deploy.cli import audit, consumers, demo, doctor, documents, parked, partners, restored, running, upkeep
 from deploy.cli.output import Exit, complain
 from deploy.environment import WrongSettings
 from deploy.folder import FolderInUse
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 running.add_to(app)
 upkeep.add_to(app)
+doctor.add_to(app)
 restored.add_to(app)
 demo.add_to(app)
 app.add_typer(parked.parked, name="parked")

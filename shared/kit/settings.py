@@ -123,14 +123,6 @@ class CommonSettings(Settings):
     pool_size: int = Field(10, ge=1, le=200, description="database connections per process and service")
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> CommonSettings:
-        if self.kafka_security_protocol.startswith("SASL"):
-            for name in ("kafka_username", "kafka_password"):
-                if getattr(self, name) is None:
-                    raise ValueError(f"MAINSTAY_{name.upper()}: {self.kafka_security_protocol} needs one to sign in")
-        return self
-
-    @model_validator(mode="after")
     def _production_is_strict(self) -> CommonSettings:
         if self.mode == "production" and (lines := self._unfit_anywhere()):
             raise ValueError("\n".join(lines))

@@ -9,9 +9,7 @@ import pytest
 
 from deploy import environment
 from deploy.environment import WrongSettings
-from shared.kit.settings import CommonSettings
-
-Set = Callable[..., None]
+from tests.deploy.conftest import Given
 
 DATABASE = "postgresql://mainstay:9f2c41d07b@db/x"
 SELLER = {
@@ -26,16 +24,7 @@ DATABASES = {f"{name}_database_url": DATABASE for name in ("contracts", "billing
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Set:
-    def set_all(**settings: str) -> None:
-        for name, value in settings.items():
-            monkeypatch.setenv(f"MAINSTAY_{name.upper()}", value)
-
-    return set_all
-
-
-@pytest.fixture
-def production(given: Set, tmp_path: Path) -> Set:
+def production(given: Given, tmp_path: Path) -> Given:
     """A whole installation that production puts up with; then what a test changes about it."""
     given(mode="production", oidc_issuer="https://id.harbour.org", data_dir=str(tmp_path), event_log="kafka")
     given(kafka_bootstrap="kafka:9093", backup_key_file=str(tmp_path / "key"), **DATABASES, **SELLER, **MAIL)
@@ -69,7 +58,7 @@ def test_a_variable_that_nobody_knows_ends_start_up_with_its_name_and_not_its_va
     assert lines_of(environment.read_common) == [f"{variable.upper()}: {advice}"]
 
 
-def test_a_file_that_nobody_knows_ends_start_up_too(given: Set, tmp_path: Path) -> None:
+def test_a_file_that_nobody_knows_ends_start_up_too(given: Given, tmp_path: Path) -> None:
     given(secrets_dir=str(tmp_path))
     (tmp_path / "mainstay_notify_smtp_pasword").write_text("hunter2")
     assert lines_of(environment.read_common) == [
@@ -78,17 +67,17 @@ def test_a_file_that_nobody_knows_ends_start_up_too(given: Set, tmp_path: Path) 
     ]
 
 
-def test_settings_of_other_services_and_processes_are_known(given: Set) -> None:
+def test_settings_of_other_services_and_processes_are_known(given: Given) -> None:
     given(notify_smtp_host="mail", contracts_url="http://contracts:8000", demo_token_admin="x", mailbox_port="0")
     given(require="postgres")
     assert environment.read_common().mode == "development"
 
 
-def test_production_starts_when_everything_is_said(production: Set) -> None:
+def test_production_starts_when_everything_is_said(production: Given) -> None:
     assert set(environment.read_whole().services) == {"contracts", "billing", "backup", "notify"}
 
 
-def test_all_that_production_lacks_is_said_at_once(given: Set) -> None:
+def test_all_that_production_lacks_is_said_at_once(given: Given) -> None:
     given(mode="production", clock="virtual")
     assert [line.split(":")[0].removeprefix("MAINSTAY_") for line in lines_of(environment.read_whole)] == [
         "OIDC_ISSUER",
@@ -128,24 +117,17 @@ def test_all_that_production_lacks_is_said_at_once(given: Set) -> None:
     ids=str,
 )
 def test_production_refuses_what_only_development_puts_up_with(
-    production: Set, change: dict[str, str], line: str
+    production: Given, change: dict[str, str], line: str
 ) -> None:
     production(**change)
     [said] = lines_of(environment.read_whole)
     assert said.startswith(line)
 
 
-def test_an_api_needs_only_what_it_uses(monkeypatch: pytest.MonkeyPatch, production: Set) -> None:
+def test_an_api_needs_only_what_it_uses(monkeypatch: pytest.MonkeyPatch, production: Given) -> None:
     for name in ("kafka_bootstrap", "notify_smtp_host", "backup_key_file", "backup_database_url"):
         monkeypatch.delenv(f"MAINSTAY_{name.upper()}")
     environment.read_server("billing", working=False)
     environment.read_server("notify", working=False)
     environment.read_server(working=False)
     assert len(lines_of(lambda: environment.read_server("notify", working=True))) == 2
-
-
-def test_signing_in_to_kafka_needs_a_name_and_a_password(given: Set) -> None:
-    given(kafka_security_protocol="SASL_SSL", kafka_username="mainstay-billing")
-    assert lines_of(lambda: environment.read(CommonSettings)) == [
-        "MAINSTAY_KAFKA_PASSWORD: SASL_SSL needs one to sign in"
-    ]

@@ -13,7 +13,13 @@ from tests.structure.house import ROOT, modules, name_of, project_files, tree_of
 
 # A prefix of variables, or one that a test makes up.
 NAMED = re.compile(r"MAINSTAY_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_…])")
-MADE_UP_IN = {"tests/deploy/test_environment.py", "tests/deploy/embedded/test_run.py", "tests/kit/test_secret_files.py"}
+MADE_UP_IN = {
+    "tests/deploy/doctor/test_examining.py",
+    "tests/deploy/doctor/test_on_sqlite.py",
+    "tests/deploy/test_environment.py",
+    "tests/deploy/embedded/test_run.py",
+    "tests/kit/test_secret_files.py",
+}
 
 
 def test_settings_are_read_by_classes_that_start_up_knows() -> None:

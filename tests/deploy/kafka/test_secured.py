@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 
+from deploy.doctor.examining import examine
+from deploy.doctor.finding import Finding
 from deploy.services import SERVICES, topics_of
 from services.notify.db.tables import partners
 from shared.events.registry import FACTS, partner_topic
@@ -191,3 +193,30 @@ def test_topics_are_as_declared_or_it_is_said_what_to_do(as_user: Callable[..., 
     assert told("topics", "ensure")["created"] == []
     as_user("mainstay-topics", MAINSTAY_KAFKA_PARTITIONS="12", MAINSTAY_KAFKA_RETENTION_DAYS="7")
     assert told("topics", "list")["differences"] == [], "nothing was changed, and to keep records for longer is no harm"
+
+
+async def test_the_doctor_names_who_is_not_let_in_and_what_a_user_may_not_do(
+    secured_kafka: SecuredKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enter(user: str, password: str | None = None) -> None:
+        for name, value in secured_kafka.environment(user, password).items():
+            monkeypatch.setenv(name, value)
+
+    async def of_the_log(service: str) -> list[Finding]:
+        return [one for one in await examine([service]) if one.part == "event log" and one.remedy]
+
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    enter("mainstay-billing")
+    assert await of_the_log("billing") == []
+    found = await of_the_log("notify")
+    assert {one.remedy for one in found} == {"mainstay topics acls lists what is needed, with --apply it allows it"}
+    assert "user mainstay-billing may not see topic notify.notice" in {one.found for one in found}
+    assert "user mainstay-billing may not read in group mainstay.notify" in {one.found for one in found}
+    enter("mainstay-billing", "hunter2")
+    [refused] = await of_the_log("billing")
+    assert refused.found == "Kafka does not let mainstay-billing in (SaslAuthenticationFailed)"
+    assert "MAINSTAY_KAFKA_PASSWORD" in refused.remedy
+    enter("mainstay-billing")
+    monkeypatch.delenv("MAINSTAY_KAFKA_CA_FILE")
+    [untrusted] = await of_the_log("billing")
+    assert "certificate is not trusted" in untrusted.found

@@ -1,0 +1,1 @@
+"""The doctor against broken installations, each with its one finding, and against healthy ones."""

@@ -1,0 +1,202 @@
+"""Data folders, keys, files of databases and work that waits: broken embedded installations."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from deploy import environment
+from deploy.doctor.finding import Finding, Severity
+from deploy.services import open_service
+from shared.kernel.ids import new_id
+from shared.kit.bus.tables import consumer_offsets, outbox
+from shared.kit.db import Transaction
+from shared.kit.tables import audit_heads, audit_rows, timers
+from tests.deploy.cli.test_commands import mainstay, park
+from tests.deploy.conftest import Given
+from tests.deploy.doctor.conftest import ill, the_one
+from tests.infrastructure import requirements, small_disk
+from tests.infrastructure.small_disk import SmallDisk
+
+
+@pytest.fixture
+def disk() -> Iterator[SmallDisk]:
+    with requirements.or_do_without("tmpfs"), small_disk.mounted(2) as mounted:
+        yield mounted
+
+
+async def changed(service: str, table: sa.Table, **values: object) -> None:
+    """A row in the service's database."""
+
+    def row(tx: Transaction) -> dict[str, object]:
+        return {name: value(tx) if callable(value) else value for name, value in values.items()}
+
+    runtime = open_service(service, environment.read_common(), settings=environment.read_service(service))
+    try:
+        async with runtime.database.transaction() as tx:
+            await tx.insert(table, row(tx))
+    finally:
+        await runtime.close()
+
+
+def long_ago(tx: Transaction) -> object:
+    return tx.now - timedelta(hours=1)
+
+
+def test_all_is_well_on_a_healthy_folder_and_the_command_says_so(on_sqlite: Path) -> None:
+    done = mainstay("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 error(s), 0 warning(s)." in done.stdout
+    assert "✓  database of billing" in done.stdout
+
+
+async def test_before_the_first_start_all_that_is_missing_will_be_made(given: Given, tmp_path: Path) -> None:
+    given(data_dir=str(tmp_path / "data"))
+    found = await ill()
+    assert {one.severity for one in found} == {Severity.WARNING}
+    assert "mainstay run" in found[-1].remedy
+    assert not (tmp_path / "data").exists(), "the doctor makes nothing"
+
+
+async def test_wrong_settings_are_findings_and_the_rest_is_looked_at(on_sqlite: Path, given: Given) -> None:
+    given(billing_seller_country="DE", billing_series="lower", prot="1", notify_smtp_security="none")
+    found = await ill()
+    assert [(one.part, one.remedy) for one in found] == [
+        ("settings", "remove or rename MAINSTAY_PROT"),
+        ("settings", "correct MAINSTAY_BILLING_SERIES: docs/operations/settings.md says what it may be"),
+    ]
+
+
+async def test_settings_that_nothing_can_be_read_from_end_the_examination(given: Given) -> None:
+    given(port="http")
+    found = await the_one()
+    assert (found.part, found.severity) == ("settings", Severity.ERROR)
+    assert found.found.startswith("MAINSTAY_PORT: ")
+
+
+async def test_a_full_disk_is_named(disk: SmallDisk, given: Given) -> None:
+    given(data_dir=str(disk.path))
+    disk.fill()
+    found = (await ill("contracts"))[0]
+    assert (found.part, found.severity) == ("data folder", Severity.ERROR)
+    assert found.found == f"the disk of {disk.path} is full"
+    assert found.remedy.startswith("free some space")
+
+
+async def test_little_room_is_named(disk: SmallDisk, given: Given) -> None:
+    given(data_dir=str(disk.path))
+    found = (await ill("contracts"))[0]
+    assert re.fullmatch(rf"only [12] MiB are free at {disk.path}", found.found)
+
+
+async def test_a_folder_that_is_a_file_is_named(tmp_path: Path, given: Given) -> None:
+    (tmp_path / "data").write_text("")
+    given(data_dir=str(tmp_path / "data"))
+    found = (await ill("contracts"))[0]
+    assert found.found.endswith("cannot be written to: not a directory")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "found", "remedy"),
+    [
+        ("audit.pem", b"garbage", 0o600, "is no key for signing audit heads", "restore it from your backup"),
+        ("development-issuer.json", b"{}", 0o640, "is open to others (mode 0640)", "chmod 600 "),
+        ("backup.key", b"x" * 32, 0o604, "is open to others (mode 0604)", "chmod 600 "),
+        ("backup.key", b"short", 0o600, "has 5 bytes, fewer than 32", "put your copy of the whole file there"),
+    ],
+)
+async def test_a_key_that_is_open_or_unreadable_is_named(
+    on_sqlite: Path, name: str, content: bytes, mode: int, found: str, remedy: str
+) -> None:
+    key = on_sqlite / "keys" / name
+    key.parent.mkdir(exist_ok=True)
+    key.write_bytes(content)
+    key.chmod(mode)
+    said = await the_one()
+    assert (said.part, said.severity) == ("keys", Severity.ERROR)
+    assert str(key) in said.found
+    assert said.found.endswith(found)
+    assert said.remedy.startswith(remedy)
+
+
+async def test_a_backup_key_that_is_not_there_is_named(on_sqlite: Path, given: Given) -> None:
+    given(backup_key_file=str(on_sqlite / "gone.key"))
+    found = await the_one("backup")
+    assert found.found == f"the backup key {on_sqlite}/gone.key is not there"
+
+
+async def test_a_database_that_is_no_database_is_named(on_sqlite: Path) -> None:
+    (on_sqlite / "billing.db").write_bytes(b"nothing of SQLite's " * 100)
+    found = await the_one("billing")
+    assert (found.part, found.severity) == ("database of billing", Severity.ERROR)
+    assert "file is not a database" in found.found
+    assert found.remedy == "restore billing.db from your backup"
+
+
+async def test_a_file_of_a_newer_version_is_named(on_sqlite: Path) -> None:
+    with sqlite3.connect(on_sqlite / "notify.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "is at revision 9999 of a newer version" in (await the_one("notify")).found
+
+
+async def test_work_that_waits_is_named(on_sqlite: Path) -> None:
+    timer = {"kind": "notice.send", "payload": {}, "correlation_id": "test"}
+    await changed("notify", timers, id=new_id(), subject_id=new_id(), due_at=long_ago, **timer)
+    await changed(
+        "notify", timers, id=new_id(), subject_id=new_id(), due_at=long_ago, parked_at=long_ago, attempts=6, **timer
+    )
+    fact = {"shard": 0, "topic": "notify.notice", "key": "k", "headers": [], "value": b"{}"}
+    await changed("notify", outbox, enqueued_at=long_ago, **fact)
+    await changed("notify", audit_rows, chain=new_id(), event={}, at=long_ago)
+    await changed("notify", audit_heads, chain=new_id(), seq=1, hash="0" * 64, sealed_at=long_ago)
+    found = await ill("notify")
+    assert {one.part for one in found} == {"work of notify", "timers of notify", "audit trail"}
+    assert sorted(one.found.split(" since")[0] for one in found) == [
+        "1 failed too often",
+        "1 timer(s) are overdue, the first",
+        "a fact has waited",
+        "an audit row has waited",
+        f"audit chains are sealed, but there is no {on_sqlite}/audit/notify.heads.jsonl",
+    ]
+    assert all(one.remedy for one in found)
+
+
+async def test_an_event_that_could_not_be_applied_is_named(on_sqlite: Path) -> None:
+    runtime = open_service("billing", environment.read_common(), settings=environment.read_service("billing"))
+    async with runtime.database.transaction() as tx:
+        await park(tx)
+    await runtime.close()
+    assert (await the_one("billing")).remedy == "mainstay parked list billing"
+
+
+@pytest.mark.parametrize(
+    ("oldest", "end", "severity", "words"),
+    [
+        (0, 20_000, Severity.WARNING, "20,000 records wait to be read"),
+        (7, 9, Severity.ERROR, "the log dropped 7 record(s) before they were read"),
+    ],
+)
+async def test_a_reader_that_is_far_behind_is_named(
+    on_sqlite: Path, oldest: int, end: int, severity: Severity, words: str
+) -> None:
+    await changed(
+        "billing", consumer_offsets,
+        consumer="billing", topic="contracts.contract", partition=0, next_offset=0, start_offset=0,
+    )  # fmt: skip
+    with sqlite3.connect(on_sqlite / "events.db") as connection:
+        connection.execute(
+            "UPDATE log_partitions SET oldest_offset = ?, next_offset = ? "
+            "WHERE topic = 'contracts.contract' AND partition = 0",
+            (oldest, end),
+        )
+    connection.close()
+    found: Finding = await the_one("billing")
+    assert (found.part, found.severity, found.found) == ("reading of billing", severity, words)
+    assert found.remedy
