@@ -7,7 +7,7 @@ import time
 
 import typer
 
-from deploy.cli import audit, consumers, demo, doctor, documents, parked, partners, restored, running, upkeep
+from deploy.cli import audit, consumers, demo, doctor, documents, keys, parked, partners, restored, running, upkeep
 from deploy.cli.output import Exit, complain
 from deploy.environment import WrongSettings
 from deploy.folder import FolderInUse
@@ -33,6 +33,7 @@ app.add_typer(parked.parked, name="parked")
 app.add_typer(consumers.consumers, name="consumers")
 app.add_typer(parked.timers, name="timers")
 app.add_typer(audit.commands, name="audit")
+app.add_typer(keys.commands, name="keys")
 app.add_typer(partners.commands, name="partners")
 app.add_typer(documents.docs, name="docs")
 app.add_typer(documents.schemas, name="schemas")

@@ -288,9 +288,12 @@ class DevelopmentIssuer:
         return jwt.encode({"alg": "Ed25519", "kid": self._key.kid}, claims, self._key, algorithms=["Ed25519"])
 
 
-def _key_at(path: Path) -> OKPKey:
-    def make() -> bytes:
-        fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
-        return json.dumps(fresh.as_dict(private=True)).encode()
+def fresh_development_key() -> bytes:
+    """A JSON Web Key, as the development issuer keeps it in its file."""
+    fresh = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
+    return json.dumps(fresh.as_dict(private=True)).encode()
 
-    return OKPKey.import_key(json.loads(content_of(path, make)), {"use": "sig", "alg": "Ed25519"})
+
+def _key_at(path: Path) -> OKPKey:
+    stored = json.loads(content_of(path, fresh_development_key))
+    return OKPKey.import_key(stored, {"use": "sig", "alg": "Ed25519"})

@@ -113,8 +113,12 @@ def development_issuer(common: CommonSettings) -> DevelopmentIssuer:
     return DevelopmentIssuer(
         issuer=common.issuer,
         audience=common.oidc_audience,
-        key_file=common.data_dir.absolute() / "keys" / "development-issuer.json",
+        key_file=development_key_file(common),
     )
+
+
+def development_key_file(common: CommonSettings) -> Path:
+    return common.data_dir.absolute() / "keys" / "development-issuer.json"
 
 
 def embedded_authenticator(common: CommonSettings) -> Authenticator:

@@ -111,6 +111,12 @@ async def page(
     return [_protection(row) for row in await reader.rows(query)]
 
 
+async def kept(reader: Reader) -> list[tuple[UUID, UUID]]:
+    """(id, server_id) of all whose data has not been deleted."""
+    rows = await reader.rows(sa.select(columns.id, columns.server_id).where(columns.data_deleted_at.is_(None)))
+    return [(row.id, row.server_id) for row in rows]
+
+
 async def breaches(reader: Reader) -> Breaches:
     """As `Protection.is_overdue` says, in two looks that an index answers each."""
     limit = reader.now - ALERT_AFTER

@@ -9,7 +9,15 @@ from datetime import datetime
 from pathlib import Path
 
 from services.backup.domain.source_path import PARTIAL_PREFIX
-from services.backup.gateways.restic import NotInSnapshot, Repository, RepositoryBusy, Snapshot, SnapshotFile
+from services.backup.gateways.keys import RepositoryKeys
+from services.backup.gateways.restic import (
+    DeletionRefused,
+    NotInSnapshot,
+    Repository,
+    RepositoryBusy,
+    Snapshot,
+    SnapshotFile,
+)
 from shared.kernel.ids import new_id
 
 
@@ -25,7 +33,10 @@ class _Kept:
 
 @dataclass
 class FakeRestic:
-    """`trouble` is raised by every call; `die_after_backup` is raised once a snapshot has been made."""
+    """`trouble` is raised by every call; `die_after_backup` is raised once a snapshot has been made.
+
+    With `keys`, each repository knows the passwords that open it.
+    """
 
     trouble: Exception | None = None
     die_after_backup: BaseException | None = None
@@ -33,6 +44,9 @@ class FakeRestic:
     lose_snapshots: bool = False
     busy: set[Repository] = field(default_factory=set)
     repositories: dict[Repository, dict[str, _Kept]] = field(default_factory=dict)
+    keys: RepositoryKeys | None = None
+    takes_additions_only: bool = False
+    words: dict[Repository, set[str]] = field(default_factory=dict)
 
     async def find(self, repository: Repository, tag: str) -> Snapshot | None:
         for snapshot_id, kept in self._kept(repository).items():
@@ -51,6 +65,8 @@ class FakeRestic:
         finally:
             self.busy.discard(repository)
         kept, snapshot_id = _Kept(tag, at, contents), new_id().hex
+        if repository not in self.repositories and self.keys is not None:
+            self.words[repository] = {self.keys.password_of(repository.name, make=True)}
         self.repositories.setdefault(repository, {})[snapshot_id] = kept
         if self.die_after_backup is not None:
             death, self.die_after_backup = self.die_after_backup, None
@@ -76,6 +92,26 @@ class FakeRestic:
     async def delete(self, repository: Repository) -> None:
         self._kept(repository)
         self.repositories.pop(repository, None)
+
+    def on_disk(self) -> list[Repository]:
+        return list(self.repositories)
+
+    async def opens(self, repository: Repository, password: str) -> bool | None:
+        return password in self.words[repository] if repository in self._with_words() else None
+
+    async def add(self, repository: Repository, password: str) -> None:
+        self._with_words()[repository].add(password)
+
+    async def remove(self, repository: Repository, password: str) -> None:
+        words = self._with_words().get(repository, set())
+        if password in words and self.takes_additions_only:
+            raise DeletionRefused("nothing may be deleted there")
+        words.discard(password)
+
+    def _with_words(self) -> dict[Repository, set[str]]:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.words
 
     def _kept(self, repository: Repository) -> dict[str, _Kept]:
         if self.trouble is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.kit.key_files import content_of
+from shared.kit.disk import sync_folder
+from shared.kit.key_files import content_of, give_to_owner_of, put_in_place
 
 KEY_BYTES = 32
 
@@ -19,24 +20,82 @@ class KeyMissing(Exception):
 
 
 class RepositoryKeys:
-    """Losing the file makes every repository unreadable, so it is made only where there is nothing to read yet."""
+    """Losing the file makes every repository unreadable, so it is made only where there is nothing to read yet.
+
+    While the key is replaced there are two: its successor in `<file>.next` until every repository opens with it, and
+    then the key before in `<file>.retired` until it opens none.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
+        self._next = file.with_name(f"{file.name}.next")
+        self._retired = file.with_name(f"{file.name}.retired")
 
     def password_of(self, repository: str, *, make: bool = False) -> str:
         """The password of that repository, HKDF-SHA256 over its name; raises KeyMissing."""
-        if make and not self._file.exists():
+        if make and not self.file.exists():
             self._make()
-        try:
-            master = self._file.read_bytes()
-        except OSError as error:
-            raise KeyMissing(f"{self._file.name} cannot be read") from error
-        if len(master) < KEY_BYTES:
-            raise KeyMissing(f"{self._file.name} holds fewer than {KEY_BYTES} bytes")
-        derive = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"mainstay/backup/repository/{repository}".encode())
-        return base64.urlsafe_b64encode(derive.derive(master)).decode().rstrip("=")
+        return _password(self.file, repository)
+
+    def passwords_of(self, repository: str) -> list[str]:
+        """What may open it, the password in use first; raises KeyMissing."""
+        return [self.password_of(repository), *([self.retired_password_of(repository)] if self.is_retiring else [])]
+
+    @property
+    def name(self) -> str:
+        """Tells the key from others, and tells nothing else of it; raises KeyMissing."""
+        return _derived(self.file, "mainstay/backup/key-name")[:8].hex()
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether a successor has been made that is not in use yet."""
+        return self._next.exists()
+
+    @property
+    def is_retiring(self) -> bool:
+        """Whether the key before the one in use may still open repositories."""
+        return self._retired.exists()
+
+    def begin(self) -> None:
+        """Make the successor, unless there is one; raises KeyMissing when there is no key that it could follow."""
+        _master(self.file)
+        content_of(self._next, lambda: os.urandom(KEY_BYTES))
+
+    def next_password_of(self, repository: str) -> str:
+        return _password(self._next, repository)
+
+    def retired_password_of(self, repository: str) -> str:
+        return _password(self._retired, repository)
+
+    def switch(self) -> None:
+        """The successor is in use from now on, the key before it retired. Killed in between, it is called again."""
+        content_of(self._retired, self.file.read_bytes)
+        give_to_owner_of(self.file, self._retired)
+        put_in_place(self._next, self.file)
+
+    def forget_retired(self) -> None:
+        self._retired.unlink(missing_ok=True)
+        sync_folder(self.file.parent)
 
     def _make(self) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        content_of(self._file, lambda: os.urandom(KEY_BYTES))
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content_of(self.file, lambda: os.urandom(KEY_BYTES))
+
+
+def _password(file: Path, repository: str) -> str:
+    return base64.urlsafe_b64encode(_derived(file, f"mainstay/backup/repository/{repository}")).decode().rstrip("=")
+
+
+def _derived(file: Path, purpose: str) -> bytes:
+    derive = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=purpose.encode())
+    return derive.derive(_master(file))
+
+
+def _master(file: Path) -> bytes:
+    try:
+        master = file.read_bytes()
+    except OSError as error:
+        raise KeyMissing(f"{file.name} cannot be read") from error
+    if len(master) < KEY_BYTES:
+        raise KeyMissing(f"{file.name} holds fewer than {KEY_BYTES} bytes")
+    return master

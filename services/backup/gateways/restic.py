@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -28,7 +29,10 @@ LONGEST_LINE = 16_777_216
 ERROR_BYTES = 2_000
 MOST_LISTED = 1_000
 _NO_REPOSITORY = 10  # restic 0.17 and later; earlier versions say it in words only
+_WRONG_PASSWORD = 12  # from 0.17.1
 _INCOMPLETE = 3
+_REFUSED = re.compile(rb"not removed, server response: 40[135]|RemoveObject: Access ?Denied")
+"""Of a place that takes additions only; the program itself would try again for a quarter of an hour."""
 
 
 class ResticMissing(Exception):
@@ -41,6 +45,10 @@ class ResticFailed(Exception):
 
 class RepositoryBusy(Exception):
     """Another process is backing up to this repository."""
+
+
+class DeletionRefused(ResticFailed):
+    """Where the repository is, nothing may be deleted."""
 
 
 class NotInSnapshot(Exception):
@@ -290,6 +298,13 @@ class ResticClient:
     def _has_any(self) -> bool:
         return any(Path(self._base).glob("*/*/config"))
 
+    def on_disk(self) -> list[Repository]:
+        """Those in the folder; none where repositories are elsewhere."""
+        if not self._is_local:
+            return []
+        folders = [config.parent for config in Path(self._base).glob("*/*/config")]
+        return [found for folder in sorted(folders) if (found := _repository_in(folder)) is not None]
+
     def _delete_folder(self, path: Path) -> None:
         """Out of the way in one step, so that a kill leaves nothing that looks like a repository."""
         doomed = path.with_name(f".deleted-{path.name}")
@@ -328,24 +343,37 @@ class ResticClient:
 
     @asynccontextmanager
     async def _session(
-        self, repository: Repository, lock: int | None = None, *, location: str | None = None, make_key: bool = False
+        self,
+        repository: Repository,
+        lock: int | None = None,
+        *,
+        location: str | None = None,
+        make_key: bool = False,
+        password: str | None = None,
     ) -> AsyncIterator[_Session]:
+        """`password`: this one only, whatever the key in use says."""
         program, version = self._executable(), await self.version()
         try:
-            password = self._keys.password_of(repository.name, make=make_key)
+            word = password or self._keys.password_of(repository.name, make=make_key)
         except KeyMissing as error:
             raise ResticFailed(str(error)) from error
         where = location or f"{self._base}/{repository.name}"
         options = ["--retry-lock", "1m"] if version >= (0, 16) else []
         environment = _clean_environment() | {
-            "RESTIC_PASSWORD": password,
+            "RESTIC_PASSWORD": word,
             "RESTIC_REPOSITORY": where,
             "RESTIC_CACHE_DIR": str(self._state / "cache"),
             "TZ": "UTC",
         }
         if self._is_local:
             options.append("--no-cache")
-        yield _Session(program, options, environment, lock, Path(where) if self._is_local else None)
+        local = Path(where) if self._is_local else None
+        yield _Session(program, options, environment, lock, local, partial(self._passwords, repository, password))
+
+    def _passwords(self, repository: Repository, only: str | None) -> list[str]:
+        with suppress(KeyMissing):
+            return [only] if only else self._keys.passwords_of(repository.name)
+        return []
 
 
 @dataclass
@@ -357,6 +385,8 @@ class _Session:
     environment: dict[str, str]
     lock: int | None
     local: Path | None
+    passwords: Callable[[], list[str]]
+    """All that may open the repository by now: the key may be replaced while the program runs, or between two runs."""
 
     async def snapshots(self, *filters: str) -> list[dict[str, Any]]:
         """Oldest first; none when there is no repository."""
@@ -382,6 +412,30 @@ class _Session:
         accept: set[int] | None = None,
     ) -> int:
         """The exit code if it is accepted (0); raises ResticFailed. Killed with its children on cancellation."""
+        tried = {self.environment["RESTIC_PASSWORD"]}
+        while True:
+            code, complaint = await self._ran(*arguments, folder=folder, sink=sink, into=into, seconds=seconds)
+            untried = (
+                [word for word in self.passwords() if word not in tried] if _is_locked_out(code, complaint) else []
+            )
+            if not untried:
+                break
+            # Before it has the key the program says nothing on stdout, so it may simply run again.
+            self.environment["RESTIC_PASSWORD"] = untried[0]
+            tried.add(untried[0])
+        if code not in (accept or {0}):
+            raise self._error(arguments[0], code, complaint)
+        return code
+
+    async def _ran(
+        self,
+        *arguments: str,
+        folder: Path | None,
+        sink: Callable[[bytes], object] | None,
+        into: int | None,
+        seconds: float,
+    ) -> tuple[int, str]:
+        """Exit code and the end of what it complained of."""
         try:
             process = await asyncio.create_subprocess_exec(
                 self.program,
@@ -408,18 +462,16 @@ class _Session:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        if code not in (accept or {0}):
-            raise self._error(arguments[0], code, complaint)
-        return code
+        return code, complaint
 
     def _error(self, verb: str, code: int, complaint: str) -> Exception:
         if verb == "dump" and "not found in snapshot" in complaint:
             return NotInSnapshot(verb)
-        kind = (
-            _NoRepository
-            if code == _NO_REPOSITORY or "Is there a repository at the following location" in complaint
-            else ResticFailed
-        )
+        kind = ResticFailed
+        if code == _NO_REPOSITORY or "Is there a repository at the following location" in complaint:
+            kind = _NoRepository
+        elif _is_locked_out(code, complaint):
+            kind = WrongPassword
         for secret in (self.environment["RESTIC_PASSWORD"], self.environment["RESTIC_REPOSITORY"]):
             complaint = complaint.replace(secret, "…")
         complaint = re.sub(r"//[^/@\s]*@", "//…@", complaint)
@@ -428,6 +480,21 @@ class _Session:
 
 class _NoRepository(ResticFailed):
     """There is no repository at that place."""
+
+
+class WrongPassword(ResticFailed):
+    """The repository does not open with this password."""
+
+
+def _is_locked_out(code: int, complaint: str) -> bool:
+    return code == _WRONG_PASSWORD or (code == 1 and "wrong password or no key found" in complaint)
+
+
+def _repository_in(folder: Path) -> Repository | None:
+    """None for the halves that a kill left, whose names are others."""
+    with suppress(ValueError):
+        return Repository(UUID(folder.parent.name), UUID(folder.name))
+    return None
 
 
 def _settle(descriptor: int) -> tuple[str, int]:
@@ -454,10 +521,13 @@ async def _drain(stream: asyncio.StreamReader | None, sink: Callable[[bytes], ob
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> str:
+    """Raises DeletionRefused as soon as the program complains of that."""
     assert stream is not None
     kept = b""
     while chunk := await stream.read(CHUNK):
         kept = (kept + chunk)[-ERROR_BYTES:]
+        if _REFUSED.search(kept):
+            raise DeletionRefused("nothing may be deleted there")
     return kept.decode(errors="replace")
 
 

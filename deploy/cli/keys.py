@@ -1,0 +1,169 @@
+"""Keys: which there are, and the way from each to its successor while everything runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import typer
+
+from deploy import environment
+from deploy.cli.operator import me, opened
+from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
+from deploy.cli.progress import progress
+from deploy.environment import PREFIX, WrongSettings
+from deploy.keys import listed, rotating
+from deploy.opening import CannotOpen
+from deploy.services import SERVICES
+from services.backup.gateways.keys import KeyMissing
+from services.backup.gateways.restic import ResticMissing
+from services.backup.settings import BackupSettings
+from services.backup.use_cases import master_key
+from services.backup.use_cases.master_key import Outcome
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Conflict
+from shared.kit import audit_trail
+from shared.kit.auth import fresh_development_key
+from shared.kit.key_files import content_of, put_in_place
+from shared.kit.runtime import development_key_file
+from shared.kit.settings import CommonSettings
+from shared.kit.signing_keys import BrokenSuccession, SigningKeys
+
+Kind = Literal["audit", "backup", "development-issuer"]
+
+ALL_KEYS = UUID(int=0)
+
+commands = typer.Typer(help="Keys in the data folder.", no_args_is_help=True)
+
+
+class NothingToReplace(Conflict):
+    """There is no such key yet: whoever needs it first makes it."""
+
+
+@commands.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """Every key, its name, and whether a rotation has to be finished. Secrets among the settings are not listed."""
+    common = environment.read_common()
+    found = listed(common, environment.read(BackupSettings))
+    if as_json:
+        print_json([vars(key) for key in found])
+        return
+    columns = ["kind", "id", "state", "since", "purpose", "file"]
+    print_table("Keys", columns, [[getattr(key, name) for name in columns] for key in found])
+
+
+@commands.command("rotate")
+def rotate(
+    kind: Annotated[Kind, typer.Argument(help="Which key.")],
+    leave_old: Annotated[
+        bool, typer.Option("--leave-old", help="backup: end a rotation although the old key still opens repositories.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key its successor, with everything running; killed anywhere, run it again and it goes on.
+
+    audit: the successor is signed by the key before it, and what that one signed still verifies.
+    backup: every repository gets a new password and loses the old one; 1 while the old one still opens some.
+    development-issuer: all tokens end; restart the processes.
+    """
+    if leave_old and kind != "backup":
+        complain(["--leave-old is for backup."])
+        raise typer.Exit(Exit.WRONG_SETTINGS)
+    common = environment.read_common()
+    with rotating(common):
+        if kind == "backup":
+            _rotate_backup(as_json=as_json, leave_old=leave_old)
+            return
+        before, after = asyncio.run(_rotate_audit(common)) if kind == "audit" else _rotate_issuer(common)
+    if as_json:
+        print_json({"kind": kind, "before": before, "id": after})
+    else:
+        console.print(f"{kind}: {after} follows {before}.")
+
+
+async def _rotate_audit(common: CommonSettings) -> tuple[str, str]:
+    data = common.data_dir.absolute()
+    _insist_on(data / "keys" / "audit.pem")
+    keys = SigningKeys(data)
+    try:
+        before, successor = keys.known()[-1].id, keys.successor()
+    except BrokenSuccession as broken:
+        raise Conflict(f"{broken}: put back the file that belongs here first.") from broken
+    for service in SERVICES:
+        if (data / "audit" / f"{service}.heads.jsonl").exists():
+            await _record(service, kind="audit", key=successor.id)
+    keys.rotate(successor, SystemClock().now())
+    return before, successor.id
+
+
+def _rotate_issuer(common: CommonSettings) -> tuple[str, str]:
+    if common.mode == "production":
+        raise WrongSettings(f"{PREFIX}MODE: production has no development issuer")
+    file = development_key_file(common)
+    _insist_on(file)
+    fresh = file.with_name(f"{file.name}.next")
+    before, after = (
+        json.loads(content)["kid"] for content in (file.read_bytes(), content_of(fresh, fresh_development_key))
+    )
+    put_in_place(fresh, file)
+    return before, after
+
+
+def _rotate_backup(*, as_json: bool, leave_old: bool) -> None:
+    try:
+        outcome, name = asyncio.run(_replace_master_key(leave_old=leave_old))
+    except ResticMissing as missing:
+        raise CannotOpen(f"{missing}: set MAINSTAY_BACKUP_RESTIC to the program.") from missing
+    except KeyMissing as missing:
+        raise NothingToReplace(f"{missing}: there is no key that another could follow.") from missing
+    if as_json:
+        stays = [{"repository": repository.name, "reason": reason} for repository, reason in outcome.stays.items()]
+        print_json({"kind": "backup", "id": name, "repositories": outcome.repositories, "still_open": stays})
+    else:
+        console.print(f"backup: {name} opens {outcome.repositories} repositories.")
+        complain(_what_stays(outcome))
+    if not outcome.complete and not leave_old:
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _replace_master_key(*, leave_old: bool) -> tuple[Outcome, str]:
+    async with opened("backup") as runtime:
+        keys, passwords = runtime.gateways.keys, runtime.gateways.passwords
+        before = keys.name
+        await _record("backup", kind="backup", before=before)
+        with progress() as told:
+            outcome = await master_key.rotate(runtime.database, keys, passwords, told)
+        if leave_old and not outcome.complete:
+            keys.forget_retired()
+        await _record(
+            "backup", kind="backup", key=keys.name, repositories=outcome.repositories, stays=len(outcome.stays)
+        )
+        return outcome, keys.name
+
+
+def _what_stays(outcome: Outcome) -> list[str]:
+    lines = [f"{repository.name}: the old key still opens it: {reason}" for repository, reason in outcome.stays.items()]
+    if outcome.refused:
+        lines.append(
+            "Where these are, nothing may be deleted, and who has the old key can still read them. Run this once more "
+            "with MAINSTAY_BACKUP_REPOSITORIES naming a way that deletes, or have the server's operator delete the old "
+            "file among each repository's `keys` first. --leave-old ends the rotation as it is."
+        )
+    elif lines:
+        lines.append("Run this again.")
+    return lines
+
+
+def _insist_on(file: Path) -> None:
+    if not file.exists():
+        raise NothingToReplace(f"{file.name} is not there: whoever needs that key first makes it.")
+
+
+async def _record(service: str, **details: Any) -> None:
+    """Before anything is done: what cannot be recorded is not done."""
+    async with opened(service) as runtime, runtime.database.transaction() as tx:
+        tx.actor = me()
+        audit_trail.record(tx, None, "rotate-key", ALL_KEYS, **details)

@@ -1,0 +1,139 @@
+"""The master key and its successor: backups go on, every repository changes hands, and a kill costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.backup.gateways.fake_restic import FakeRestic
+from services.backup.gateways.keys import RepositoryKeys
+from services.backup.gateways.restic import Repository, ResticFailed
+from services.backup.use_cases.master_key import NotEverywhere, Outcome, rotate
+from shared.kernel.ids import new_id
+from shared.kit.db import Database
+from tests.backup.world import World
+
+pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+
+
+class Killed(BaseException):
+    """In place of the death of the process."""
+
+
+@pytest.fixture
+async def kept(world: World, tmp_path: Path) -> list[Repository]:
+    """Repositories with a backup each; the database knows of none."""
+    world.restic.keys = RepositoryKeys(tmp_path / "master" / "backup.key")
+    folder = tmp_path / "source"
+    folder.mkdir()
+    repositories = [Repository(new_id(), new_id()) for _ in range(3)]
+    for repository in repositories:
+        await world.restic.back_up(repository, folder, tag="run:1", at=world.now)
+    return repositories
+
+
+def keys_of(world: World) -> RepositoryKeys:
+    assert world.restic.keys is not None
+    return world.restic.keys
+
+
+async def rotated(world: World, restic: FakeRestic | None = None, told: Callable[..., None] | None = None) -> Outcome:
+    database: Database = world.service.runtime.database
+    return await rotate(database, keys_of(world), restic or world.restic, told or (lambda *_: None))
+
+
+def opens_with_the_key_alone(world: World, repositories: list[Repository]) -> bool:
+    keys = keys_of(world)
+    return all(world.restic.words[each] == {keys.password_of(each.name)} for each in repositories)
+
+
+async def test_every_repository_opens_with_the_new_key_and_no_other(world: World, kept: list[Repository]) -> None:
+    before, heard = keys_of(world).name, []
+    outcome = await rotated(world, told=lambda *told: heard.append(told))
+    assert (outcome.repositories, outcome.complete) == (3, True)
+    assert keys_of(world).name != before
+    assert opens_with_the_key_alone(world, kept)
+    assert [file.name for file in keys_of(world).file.parent.iterdir()] == ["backup.key"]
+    assert heard[2] == ("new key added", 3, 3)
+    assert heard[5] == ("old key removed", 3, 3)
+
+
+async def test_a_repository_made_meanwhile_changes_hands_as_well(world: World, kept: list[Repository]) -> None:
+    late = Repository(new_id(), new_id())
+
+    def told(what: str, done: int, total: int) -> None:
+        if (what, done) == ("new key added", total):
+            world.restic.repositories[late] = {}
+            world.restic.words[late] = {keys_of(world).password_of(late.name)}
+
+    assert (await rotated(world, told=told)).repositories == 4
+    assert opens_with_the_key_alone(world, [*kept, late])
+
+
+@pytest.mark.parametrize("step", ["opens", "add", "remove", "begin", "switch", "forget_retired"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_rotation_killed_anywhere_goes_on_where_it_was(
+    world: World, kept: list[Repository], monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    of: Any = keys_of(world) if hasattr(RepositoryKeys, step) else world.restic
+    real, calls = getattr(of, step), 0
+
+    def dying(*arguments: Any) -> Any:
+        if when == "after":
+            real(*arguments)
+        raise Killed
+
+    async def dying_at_the_second(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if when == "before" and calls == 2:
+            raise Killed
+        outcome = await real(*arguments)
+        if calls == 2:
+            raise Killed
+        return outcome
+
+    monkeypatch.setattr(of, step, dying_at_the_second if of is world.restic else dying)
+    with pytest.raises((Killed, BaseExceptionGroup)):
+        await rotated(world)
+    monkeypatch.undo()
+    keys = keys_of(world)
+    for repository in kept:
+        assert world.restic.words[repository] & set(keys.passwords_of(repository.name)), "backups go on meanwhile"
+    if not (step == "forget_retired" and when == "after"):
+        assert (await rotated(world)).complete
+    assert opens_with_the_key_alone(world, kept)
+    assert [file.name for file in keys.file.parent.iterdir()] == ["backup.key"]
+
+
+async def test_the_key_before_stays_in_use_until_every_repository_has_the_new_one(
+    world: World, kept: list[Repository]
+) -> None:
+    class Damaged(FakeRestic):
+        async def add(self, repository: Repository, password: str) -> None:
+            if repository == kept[0]:
+                raise ResticFailed("key ended with 1: the disk is full")
+            await super().add(repository, password)
+
+    damaged, before = Damaged(**vars(world.restic)), keys_of(world).name
+    with pytest.raises(NotEverywhere, match=r"1 of 3 repositories .* the disk is full"):
+        await rotated(world, damaged)
+    assert keys_of(world).name == before
+    assert (await rotated(world)).complete
+    assert opens_with_the_key_alone(world, kept)
+
+
+async def test_where_nothing_may_be_deleted_the_rotation_says_so_and_can_be_finished_later(
+    world: World, kept: list[Repository]
+) -> None:
+    world.restic.takes_additions_only = True
+    outcome = await rotated(world)
+    assert (outcome.refused, set(outcome.stays)) == (True, set(kept))
+    in_use = keys_of(world).name
+    world.restic.takes_additions_only = False
+    assert (await rotated(world)).complete
+    assert keys_of(world).name == in_use, "the second run only finished the first"
+    assert opens_with_the_key_alone(world, kept)
