@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
 from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from deploy.environment import PREFIX, WrongSettings, explained
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Unavailable
-from shared.kit import migrations
+from shared.kit import migrations, presence
 from shared.kit.bus.log import EventLog, LogAway, LogRefused
 from shared.kit.db import Database, LockedByAnother
+from shared.kit.presence import OlderProcessRuns, TooOld
+from shared.kit.revision_files import Revision
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from shared.kit.bus.kafka_log import KafkaLog
 
 AWAY = (OSError, DBAPIError, PostgresError, Unavailable)
+logger = structlog.get_logger("opening")
+
 RECORDS_KEPT_FOR = timedelta(days=30)
 FORGET_EVERY_SECONDS = 3600.0
 
@@ -126,24 +131,63 @@ async def forget_old_records(log: EventLog, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), FORGET_EVERY_SECONDS)
 
 
-async def migrate(runtime: Runtime) -> list[str]:
-    """Apply what is pending; returns the revisions applied."""
-    waiting = await pending(runtime)
-    if waiting:
-        await migrations.upgrade(runtime.database, runtime.migrations)
-    return waiting
+async def migrate(runtime: Runtime, *, contract: bool = False) -> list[str]:
+    """Apply what is pending, contract revisions only when told to; returns the revisions applied.
+
+    Raises CannotOpen, and the refusals of shared.kit.migrations.upgrade.
+    """
+    if not await pending(runtime):
+        return []
+    applied = await migrations.upgrade(runtime.database, runtime.migrations, contract=contract)
+    return [step.number for step in applied]
+
+
+async def bring_up_to_date(runtime: Runtime) -> list[str]:
+    """For who starts a whole company: apply all that may be applied now; contract revisions wait for older processes.
+
+    Returns the revisions applied; raises as `migrate` and `insist_up_to_date`.
+    """
+    applied = await migrate(runtime)
+    try:
+        applied += await migrate(runtime, contract=True)
+    except OlderProcessRuns as refusal:
+        logger.warning("contract revisions wait", service=runtime.name, reason=refusal.detail)
+    await insist_up_to_date(runtime)
+    return applied
 
 
 async def insist_up_to_date(runtime: Runtime) -> None:
-    """Raises CannotOpen when migrations are missing."""
-    waiting = await pending(runtime)
-    if waiting:
+    """Raises CannotOpen when migrations are missing, or when the database is one for later releases."""
+    missing = migrations.lacking(await pending(runtime))
+    if missing:
+        option = " --contract" if any(step.phase == "contract" for step in missing) else ""
         raise CannotOpen(
-            f"The database of {runtime.name} lacks {len(waiting)} migration(s): run `mainstay migrate {runtime.name}`."
+            f"The database of {runtime.name} lacks {len(missing)} migration(s): "
+            f"run `mainstay migrate {runtime.name}{option}`."
         )
+    with _too_old_said_of(runtime):
+        await presence.insist_young_enough(runtime.database)
 
 
-async def pending(runtime: Runtime) -> list[str]:
+@asynccontextmanager
+async def present(runtime: Runtime, role: str, leave: Callable[[], object]) -> AsyncIterator[None]:
+    """Count among the processes that use the database; raises CannotOpen. `leave`: see shared.kit.presence."""
+    async with AsyncExitStack() as stack:
+        with _too_old_said_of(runtime):
+            await stack.enter_async_context(presence.present(runtime.database, role, leave))
+        yield
+
+
+@contextmanager
+def _too_old_said_of(runtime: Runtime) -> Iterator[None]:
+    try:
+        yield
+    except TooOld as too_old:
+        raise CannotOpen(f"The database of {runtime.name} is not for this release. {too_old.detail}") from None
+
+
+async def pending(runtime: Runtime) -> list[Revision]:
+    """Revisions not yet applied, oldest first; raises CannotOpen."""
     try:
         return await migrations.pending(runtime.database, runtime.migrations)
     except AWAY as error:

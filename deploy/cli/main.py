@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Annotated
 
 import typer
 
-from deploy.cli import audit, consumers, demo, doctor, documents, keys, parked, partners, restored, running, upkeep
+from deploy.cli import (
+    audit,
+    consumers,
+    demo,
+    doctor,
+    documents,
+    keys,
+    migrate,
+    parked,
+    partners,
+    restored,
+    running,
+    upkeep,
+)
 from deploy.cli.output import Exit, complain
 from deploy.environment import WrongSettings
 from deploy.folder import FolderInUse
 from deploy.opening import CannotOpen
 from deploy.serving import PortTaken
 from shared.kernel.errors import Refusal, Unavailable
+from shared.kit.version import VERSION
 
 app = typer.Typer(
     name="mainstay",
@@ -24,7 +39,25 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done · 1 failed or refused · 2 wrong use or settings · 3 something needed is away or taken.",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"mainstay {VERSION}")
+        raise typer.Exit()
+
+
+@app.callback()
+def mainstay(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the release.")
+    ] = False,
+) -> None:
+    """Runs a server-maintenance company by the agreement it signs with its customers."""
+
+
 running.add_to(app)
+migrate.add_to(app)
 upkeep.add_to(app)
 doctor.add_to(app)
 restored.add_to(app)

@@ -1,9 +1,8 @@
-"""Commands around an installation: migrations, development tokens."""
+"""Commands around an installation: topics, development tokens."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import httpx
@@ -11,49 +10,17 @@ import typer
 
 from deploy import environment
 from deploy.cli import topics
-from deploy.cli.output import AsJson, Exit, complain, print_json, print_table
+from deploy.cli.output import AsJson, Exit, complain, print_json
 from deploy.environment import PREFIX, WrongSettings, explained
-from deploy.opening import CannotOpen, migrate, pending
-from deploy.services import SERVICES, open_service
+from deploy.opening import CannotOpen
 from shared.kit.auth import Role
 from shared.kit.runtime import development_issuer
-
-Target = Literal["all", "contracts", "billing", "backup", "notify"]
 
 
 def add_to(app: typer.Typer) -> None:
     panel = "Look after"
-    app.command("migrate", rich_help_panel=panel)(migrate_databases)
     app.add_typer(topics.commands, name="topics", rich_help_panel=panel)
     app.command("token", rich_help_panel=panel)(token)
-
-
-def migrate_databases(
-    service: Annotated[Target, typer.Argument(help="Which service's database.")] = "all",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is pending.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Bring databases up to date; several processes may do so at once."""
-    names = SERVICES if service == "all" else (service,)
-    applied = asyncio.run(_migrate(names, dry_run=dry_run))
-    if as_json:
-        print_json({"pending" if dry_run else "applied": applied})
-        return
-    rows = [(name, revision) for name, revisions in applied.items() for revision in revisions]
-    print_table("Pending" if dry_run else "Applied", ["service", "revision"], rows)
-
-
-async def _migrate(names: tuple[str, ...], *, dry_run: bool) -> dict[str, list[str]]:
-    common = environment.read_common()
-    applied: dict[str, list[str]] = {}
-    for name, settings in environment.read_all(names).items():
-        with explained(f"{PREFIX}{name.upper()}_"):
-            runtime = open_service(name, common, settings=settings)
-        try:
-            applied[name] = await (pending(runtime) if dry_run else migrate(runtime))
-        finally:
-            await runtime.close()
-    return applied
 
 
 def token(

@@ -10,8 +10,8 @@ from typing import Any
 from deploy import services
 from deploy.docs.asyncapi import asyncapi
 from deploy.docs.settings import reference
-from shared.kit.app import VERSION
 from shared.kit.settings import CommonSettings
+from shared.kit.version import VERSION
 
 
 def documents() -> dict[str, str]:

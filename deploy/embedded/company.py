@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from deploy import services
 from deploy.environment import PREFIX, explained
-from deploy.opening import ensure_topics, forget_old_records, migrate, opened_log
+from deploy.opening import bring_up_to_date, ensure_topics, forget_old_records, opened_log, present
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -94,12 +94,14 @@ async def open_company(
                     name, common, settings=own, log=event_log, authenticator=authenticator
                 )
             stack.push_async_callback(runtimes[name].close)
+        stop = asyncio.Event()
         for runtime in runtimes.values():
-            for revision in await migrate(runtime):
+            for revision in await bring_up_to_date(runtime):
                 log.info("migrated", service=runtime.name, revision=revision)
+            await stack.enter_async_context(present(runtime, "embedded", stop.set))
         await ensure_topics(event_log)
         apps = {name: services.app_of(runtime) for name, runtime in runtimes.items()}
-        yield Company(common, event_log, runtimes, apps, asyncio.Event())
+        yield Company(common, event_log, runtimes, apps, stop)
 
 
 def _with_mailbox(settings: ServiceSettings, smtp_port: int | None) -> ServiceSettings:

@@ -18,10 +18,10 @@ from deploy.site.issuer import issuer_routes
 from deploy.site.mailbox import MailboxAt, mailbox_routes
 from deploy.site.pages import asset_routes, page
 from shared.kit import problems
-from shared.kit.app import VERSION
 from shared.kit.auth import Role
 from shared.kit.runtime import development_issuer
 from shared.kit.settings import CommonSettings
+from shared.kit.version import VERSION
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from deploy import environment, services
 from deploy.environment import PREFIX, ServerSettings, explained
-from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log
+from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log, present
 from deploy.serving import bound_socket, port_of, serve, settle, stop_on_signals
 from deploy.site.app import site
 from deploy.split.probes import Probes, answering
@@ -27,7 +27,8 @@ async def run_api(service: str, port: int | None) -> int:
     common = told.common
     configure_logging(common)
     with bound_socket(common.host, common.port if port is None else port) as bound:
-        async with _opened(service, told) as runtime:
+        stop = asyncio.Event()
+        async with _opened(service, told) as runtime, present(runtime, "api", stop.set):
             app = services.app_of(runtime)
 
             @asynccontextmanager
@@ -42,7 +43,7 @@ async def run_api(service: str, port: int | None) -> int:
             served = await serve(
                 root,
                 bound,
-                stop=asyncio.Event(),
+                stop=stop,
                 trusted_proxies=told.pages.trusted_proxies or FRONT,
                 on_ready=lambda: print(f"The {service} API is ready on port {port_of(bound)}.", flush=True),
             )
@@ -62,6 +63,7 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
         log = await stack.enter_async_context(opened_log(common))
         runtime = await stack.enter_async_context(_opened(service, told, log))
         stop = asyncio.Event()
+        await stack.enter_async_context(present(runtime, "worker", stop.set))
         stop_on_signals(stop)
         worker = services.worker_of(runtime)
         probes.watch(worker, stop)
@@ -90,5 +92,4 @@ async def _bring_up_to_date(runtime: Runtime) -> None:
     """While developing, whoever comes first migrates; in production that is a step of its own."""
     if runtime.common.mode == "development":
         await migrate(runtime)
-    else:
-        await insist_up_to_date(runtime)
+    await insist_up_to_date(runtime)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from deploy import environment
 from deploy.folder import locked
-from deploy.opening import ensure_topics, migrate, opened_log
+from deploy.opening import bring_up_to_date, ensure_topics, opened_log
 from deploy.services import SERVICES, open_service
 from deploy.serving import PortTaken, bound_socket, port_of, stop_on_signals
 from deploy.site.mailbox import mailbox_socket
@@ -163,7 +163,7 @@ async def _prepare(common: CommonSettings, settings: Mapping[str, ServiceSetting
         with environment.explained(f"{environment.PREFIX}{name.upper()}_"):
             runtime = open_service(name, common, settings=own)
         try:
-            for revision in await migrate(runtime):
+            for revision in await bring_up_to_date(runtime):
                 console.print(f"migrated {name} to {revision}")
         finally:
             await runtime.close()

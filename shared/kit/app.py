@@ -17,8 +17,8 @@ from shared.kit.edge import ServiceApp
 from shared.kit.rate_limits import RateLimits
 from shared.kit.routing import BodiesHeld, HouseRouter
 from shared.kit.runtime import Runtime
+from shared.kit.version import VERSION
 
-VERSION = "0.1.0"
 BUILD = Gauge("mainstay_build_info", "1 for the version that runs", ["version", "python"])
 BUILD.labels(VERSION, platform.python_version()).set(1)
 

@@ -296,9 +296,12 @@ class Database:
             for ring in self.doorbells:
                 ring()
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` with a plain SQLAlchemy connection (migrations, create_all) and commit."""
-        return await self.driver.run_sync(work)
+    async def run_sync(self, work: Callable[[Connection], T], *, hurried: bool = True) -> T:
+        """Run `work` with a plain SQLAlchemy connection (migrations, create_all) and commit.
+
+        On PostgreSQL `work` may commit in between, and take as long as it likes unless `hurried`.
+        """
+        return await self.driver.run_sync(work, hurried=hurried)
 
     async def close(self) -> None:
         """Bounded also when the database does not answer."""

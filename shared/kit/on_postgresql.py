@@ -115,17 +115,20 @@ class OnPostgresql:
         async with self.reading() as line:
             return (await line.run(sa.text("SELECT clock_timestamp() AS now"), None)).rows[0].now
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+    async def run_sync(self, work: Callable[[Connection], T], *, hurried: bool = True) -> T:
+        options = _options(self._name)
         engine = create_async_engine(
             self._url.set(drivername="postgresql+asyncpg"),
             poolclass=sa.pool.NullPool,
             hide_parameters=True,
-            connect_args=_options(self._name),
+            connect_args=options if hurried else {**options, "command_timeout": None},
         )
         try:
             with translated():
-                async with engine.begin() as connection:
-                    return await connection.run_sync(work)
+                async with engine.connect() as connection:
+                    result = await connection.run_sync(work)
+                    await connection.commit()
+                    return result
         finally:
             await engine.dispose()
 

@@ -171,7 +171,8 @@ class OnSqlite:
             return None
         return int(version)
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+    async def run_sync(self, work: Callable[[Connection], T], *, hurried: bool = True) -> T:
+        """Nobody is waited for here, so a hurry makes no difference."""
         async with self._lock:
             await self._commit_group()
             connection = self._engine.connect()

@@ -110,3 +110,24 @@ virtual_clock = sa.Table(
     sa.Column("offset_microseconds", sa.BigInteger, nullable=False),
     sa.CheckConstraint("id = 1", name="single"),
 )
+
+running_processes = sa.Table(
+    "running_processes",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+# No row means that every release may run.
+version_floor = sa.Table(
+    "version_floor",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("revision", sa.String(10), nullable=False),
+    sa.CheckConstraint("id = 1", name="single"),
+)

@@ -10,9 +10,9 @@ import structlog
 
 from shared.kernel.ids import new_id
 from shared.kit import telemetry
-from shared.kit.app import VERSION
 from shared.kit.auth import Role
 from shared.kit.settings import CommonSettings
+from shared.kit.version import VERSION
 from tests.support.service import ServiceUnderTest
 
 

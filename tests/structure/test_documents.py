@@ -2,11 +2,13 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from shared.events.registry import FACTS
+from shared.kit.version import VERSION
 from tests.structure.house import (
     ROOT,
     SERVICES,
@@ -102,3 +104,9 @@ def _readme(service: str) -> str:
 
 def _anonymous(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path)
+
+
+def test_the_release_is_the_same_wherever_it_is_said() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from shared.kit import migrations
+from shared.kit import migrations, safe_sql
 from shared.kit.db import Database
+from shared.kit.revision_files import revisions_in, statements_of
+from shared.kit.version import VERSION, release
 from tests.kit.support import fresh_postgres_database
 from tests.structure.house import ROOT, SERVICES, metadata_of
 
@@ -64,11 +67,28 @@ def test_a_migration_imports_no_declared_table(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_a_revision_is_safe_beside_the_traffic_of_its_phase(service: str) -> None:
+    """The first has no table before it, so there is nothing that it could break."""
+    folder = folder_of(service)
+    first, *later = revisions_in(folder)
+    assert first.phase == "expand"
+    for before, step in pairwise([first, *later]):
+        safe_sql.insist_safe(step, statements_of(folder, step, before=before.number, dialect="postgresql"))
+        assert statements_of(folder, step, before=before.number, dialect="sqlite")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_contract_revision_takes_away_what_this_release_does_without(service: str) -> None:
+    floors = [step.oldest_version for step in revisions_in(folder_of(service)) if step.oldest_version is not None]
+    assert all(release(floor) <= release(VERSION) for floor in floors)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 async def test_migrations_go_up_and_down_with_data_and_leave_no_drift(service: str, database: Database) -> None:
     folder, chance = folder_of(service), random.Random(service)
     declared = {table.name for table in migrations.merged(metadata_of(service)).tables.values()}
     for revision in revisions_of(service):
-        await migrations.upgrade(database, folder, revision)
+        await migrations.upgrade(database, folder, revision, contract=True)
         await fill(database, chance)
     assert await migrations.drift(database, metadata_of(service)) == []
     assert set(await rows_in(database)) == declared
@@ -76,7 +96,7 @@ async def test_migrations_go_up_and_down_with_data_and_leave_no_drift(service: s
         await migrations.downgrade(database, folder, revision)
         assert all(number > 0 for number in (await rows_in(database)).values()), "a step down emptied a table"
     assert await rows_in(database) == {}
-    await migrations.upgrade(database, folder)
+    await migrations.upgrade(database, folder, contract=True)
     assert await migrations.pending(database, folder) == []
     assert await migrations.drift(database, metadata_of(service)) == []
 

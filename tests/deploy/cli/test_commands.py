@@ -93,7 +93,7 @@ def changing(service: str, work: Callable[[Transaction], Awaitable[Any]]) -> Any
 def test_migrations_are_shown_then_applied_then_done(folder: Path) -> None:
     pending = told("migrate", "--dry-run")["pending"]
     assert set(pending) == {"contracts", "billing", "backup", "notify"}
-    assert told("migrate", "billing")["applied"] == {"billing": pending["billing"]}
+    assert told("migrate", "billing")["applied"] == {"billing": [one["revision"] for one in pending["billing"]]}
     assert told("migrate")["applied"]["billing"] == []
     assert not any(told("migrate", "--dry-run")["pending"].values())
 
@@ -102,7 +102,7 @@ def test_a_command_on_a_database_without_tables_says_what_to_do(folder: Path) ->
     done = mainstay("parked", "list", "billing")
     assert (done.returncode, done.stderr.strip()) == (
         3,
-        "The database of billing lacks 1 migration(s): run `mainstay migrate billing`.",
+        "The database of billing lacks 2 migration(s): run `mainstay migrate billing`.",
     )
 
 

@@ -10,6 +10,7 @@ from shared.kit.revisions import kit_0001
 
 revision = "0001"
 down_revision = None
+phase = "expand"
 
 TABLES = [
     "customers",
