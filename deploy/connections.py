@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.kit.telemetry import SECURITY_HEADERS
@@ -77,6 +78,12 @@ class HouseConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "MalformedRequest", "This is not an HTTP request.")
+
+    def answer_last(self, app: ASGIApp) -> None:
+        """Have `app` answer from now on; the answer under way is the last of this connection."""
+        self.app = app
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     @property
     def _is_idle(self) -> bool:

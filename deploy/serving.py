@@ -1,4 +1,7 @@
-"""One HTTP server of the house: bound before anything opens, quiet, and gone within ten seconds of being told."""
+"""One HTTP server of the house: bound before anything opens, quiet, and gone within ten seconds of being told.
+
+With a drain it first says for so long that it is not ready, and goes on answering.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from typing import Any, NoReturn
 
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy.connections import HouseConnection
-from shared.kit.telemetry import SecurityHeaders
+from shared.kit.telemetry import SecurityHeaders, add_headers
 
 FINISH_REQUESTS_SECONDS = 3
 KEEP_ALIVE_SECONDS = 30
@@ -47,10 +51,16 @@ def port_of(bound: socket.socket) -> int:
 
 
 class HouseServer(uvicorn.Server):
-    """uvicorn that says when it is ready and when it was told to stop."""
+    """uvicorn that says when it is ready and when it was told to stop, and that may drain before it stops."""
 
     def __init__(
-        self, app: ASGIApp, *, trusted_proxies: str | None, on_ready: Callable[[], None], on_stop: Callable[[], object]
+        self,
+        app: ASGIApp,
+        *,
+        trusted_proxies: str | None,
+        drain_seconds: float,
+        on_ready: Callable[[], None],
+        on_stop: Callable[[], object],
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -68,8 +78,10 @@ class HouseServer(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
+        self._drain_seconds = drain_seconds
         self._on_ready = on_ready
         self._on_stop = on_stop
+        self._told = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -80,7 +92,36 @@ class HouseServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Told in a signal handler: whoever waits on `on_stop` begins to stop while requests finish.
         self._on_stop()
-        super().handle_exit(sig, frame)
+        if self._told or not self._drain_seconds:
+            super().handle_exit(sig, frame)
+        self._told = True
+
+    async def leave(self) -> None:
+        """Drain, then have the server stop."""
+        if self.config.loaded:
+            leaving = self.config.loaded_app = Leaving(self.config.loaded_app)
+            for connection in self.server_state.connections:
+                if isinstance(connection, HouseConnection):
+                    connection.answer_last(leaving)
+        await asyncio.sleep(self._drain_seconds)
+        self.should_exit = True
+
+
+class Leaving:
+    """A server's application once it was told to stop: not ready, and every answer the last of its connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._not_ready = SecurityHeaders(JSONResponse({"status": "stopping"}, status_code=503))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                add_headers(message, [(b"connection", b"close")])
+            await send(message)
+
+        asks = scope["type"] == "http" and scope["path"].endswith("/readyz")
+        await (self._not_ready if asks else self._app)(scope, receive, last)
 
 
 async def serve(
@@ -89,23 +130,26 @@ async def serve(
     *,
     stop: asyncio.Event,
     trusted_proxies: str | None,
+    drain_seconds: float = 0,
     on_ready: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Serve on the bound socket until a signal or `stop`; False when it could not start.
+    """Serve on the bound socket until a signal or `stop`, and `drain_seconds` longer; False when it could not start.
 
+    A second signal ends the drain.
     `trusted_proxies`: whose X-Forwarded-For is believed; the caller's address is kept with an acceptance.
     """
     loop = asyncio.get_running_loop()
     server = HouseServer(
         app,
         trusted_proxies=trusted_proxies,
+        drain_seconds=drain_seconds,
         on_ready=on_ready,
         on_stop=lambda: loop.call_soon_threadsafe(stop.set),
     )
 
     async def leave_when_stopped() -> None:
         await stop.wait()
-        server.should_exit = True
+        await server.leave()
 
     leaving = asyncio.create_task(leave_when_stopped())
     try:

@@ -45,7 +45,14 @@ async def run_embedded(*, started: float | None = None) -> int:
                 gc.freeze()
                 _say_ready(common, mailbox, started)
 
-            served = await serve(root, bound, stop=company.stop, trusted_proxies=pages.trusted_proxies, on_ready=ready)
+            served = await serve(
+                root,
+                bound,
+                stop=company.stop,
+                drain_seconds=common.drain_seconds,
+                trusted_proxies=pages.trusted_proxies,
+                on_ready=ready,
+            )
     return 0 if served else 1
 
 

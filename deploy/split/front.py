@@ -36,6 +36,7 @@ async def run_front() -> int:
                 front(common, backends, mailbox),
                 bound,
                 stop=asyncio.Event(),
+                drain_seconds=common.drain_seconds,
                 trusted_proxies=pages.trusted_proxies,
                 on_ready=lambda: print(f"The front is ready at {common.base_url}.", flush=True),
             )
@@ -44,7 +45,7 @@ async def run_front() -> int:
 
 def front(common: CommonSettings, backends: FrontSettings, mailbox: MailboxAt | None) -> FastAPI:
     """The application of the front."""
-    proxies = {name: Proxy(backends.url_of(name), body_seconds=common.body_seconds) for name in SERVICES}
+    proxies = {name: Proxy(backends.urls_of(name), body_seconds=common.body_seconds) for name in SERVICES}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -56,10 +57,16 @@ def front(common: CommonSettings, backends: FrontSettings, mailbox: MailboxAt | 
 
     async def ready() -> Mapping[str, str]:
         async with httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False) as client:
-            states = await asyncio.gather(*(_ask(client, name, backends.url_of(name)) for name in SERVICES))
+            states = await asyncio.gather(*(_state_of(client, name, backends.urls_of(name)) for name in SERVICES))
         return dict(zip(SERVICES, states, strict=True))
 
     return site(common, services=proxies, ready=ready, lifespan=lifespan, mailbox=mailbox)
+
+
+async def _state_of(client: httpx.AsyncClient, name: str, urls: list[str]) -> str:
+    """`ok` while any replica is, else what the first says."""
+    states = await asyncio.gather(*(_ask(client, name, url) for url in urls))
+    return "ok" if "ok" in states else states[0]
 
 
 async def _ask(client: httpx.AsyncClient, name: str, url: str) -> str:

@@ -1,9 +1,12 @@
-"""A streaming reverse proxy to one service's API: nothing is buffered, connections are pooled and bounded."""
+"""A streaming reverse proxy to the replicas of one service's API; connections are pooled and bounded.
+
+A replica that stops or dies is nobody's failed request: what may be repeated is sent again, to another one first.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import httpx
 from starlette.background import BackgroundTask
@@ -19,6 +22,11 @@ CONNECTIONS_PER_SERVICE = 100
 IDLE_CONNECTION_SECONDS = 10  # below the backends' own keep-alive, so that none is used while it closes
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 75  # a long poll of the feed may wait a minute
+REST_SECONDS = 2
+"""A replica that could not be reached is asked last for so long."""
+LARGEST_KEPT_BODY = 65_536
+"""Bytes; of a larger body too little is kept for sending it again."""
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
 )
@@ -42,9 +50,11 @@ class BackendSlow(Refusal):
 class Proxy:
     """An ASGI application that passes requests on as they are."""
 
-    def __init__(self, backend: str, *, body_seconds: float) -> None:
-        """`body_seconds`: as for a service; a sender that is too slow for it is given up here."""
-        self._backend = httpx.URL(backend)
+    def __init__(self, backends: Sequence[str], *, body_seconds: float) -> None:
+        """`backends`: one address for each replica; `body_seconds`: as for a service, a slower sender is given up."""
+        self._backends = [httpx.URL(backend) for backend in backends]
+        self._rests_until = dict.fromkeys(self._backends, 0.0)
+        self._turn = 0
         self._body_seconds = body_seconds
         self._client: httpx.AsyncClient | None = None
 
@@ -71,7 +81,7 @@ class Proxy:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            answer = await self._pass_on(request)
+            answer = await self._first_answer(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return problem_of(BackendAway(), request)
         except httpx.TimeoutException:
@@ -89,18 +99,76 @@ class Proxy:
         response.raw_headers = _end_to_end(answer.headers.raw)
         return response
 
-    async def _pass_on(self, request: Request) -> httpx.Response:
+    async def _first_answer(self, request: Request) -> httpx.Response:
+        """Of the replica whose turn it is, else of another; raises what went wrong with the last."""
+        body = _Body(request, self._body_seconds) if _has_body(request) else None
+        *others, last = self._in_turn()
+        for backend in others:
+            try:
+                return await self._pass_on(request, backend, body)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                self._rests_until[backend] = asyncio.get_running_loop().time() + REST_SECONDS
+            except httpx.TimeoutException:
+                raise
+            except httpx.TransportError:
+                if not (_is_repeatable(request) and (body is None or body.is_whole)):
+                    raise
+        return await self._pass_on(request, last, body)
+
+    def _in_turn(self) -> list[httpx.URL]:
+        """At least two: a single replica may answer on a new connection where it had closed the old one."""
+        self._turn += 1
+        begin, now = self._turn % len(self._backends), asyncio.get_running_loop().time()
+        order = self._backends[begin:] + self._backends[:begin]
+        order.sort(key=lambda backend: self._rests_until[backend] > now)
+        return order if len(order) > 1 else order * 2
+
+    async def _pass_on(self, request: Request, backend: httpx.URL, body: _Body | None) -> httpx.Response:
         assert self._client is not None, "opened in the lifespan"
         raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         query: bytes = request.scope["query_string"]
-        url = self._backend.copy_with(raw_path=raw_path + (b"?" + query if query else b""))
+        url = backend.copy_with(raw_path=raw_path + (b"?" + query if query else b""))
         headers = [(name, value) for name, value in request.headers.raw if name not in _NOT_FORWARDED]
         headers += _forwarded(request)
-        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
-        outgoing = self._client.build_request(
-            request.method, url, headers=headers, content=_body(request, self._body_seconds) if has_body else None
-        )
+        content = body.from_the_beginning() if body is not None else None
+        outgoing = self._client.build_request(request.method, url, headers=headers, content=content)
         return await self._client.send(outgoing, stream=True)
+
+
+class _Body:
+    """What a client sends, passed on as it comes; kept as long as it is small."""
+
+    def __init__(self, request: Request, patience_seconds: float) -> None:
+        self._coming = _body(request, patience_seconds)
+        self._kept: list[bytes] = []
+        self._size = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can be sent from the beginning once more."""
+        return self._size <= LARGEST_KEPT_BODY
+
+    async def from_the_beginning(self) -> AsyncIterator[bytes]:
+        for chunk in self._kept:
+            yield chunk
+        async for chunk in self._coming:
+            self._size += len(chunk)
+            if self.is_whole:
+                self._kept.append(chunk)
+            else:
+                self._kept.clear()
+            yield chunk
+
+
+def _has_body(request: Request) -> bool:
+    return "content-length" in request.headers or "transfer-encoding" in request.headers
+
+
+def _is_repeatable(request: Request) -> bool:
+    """Whether a second time changes nothing: by its method, or as the service knows its key again."""
+    if request.method == "POST":
+        return "idempotency-key" in request.headers
+    return request.method in REPEATABLE and "if-match" not in request.headers
 
 
 async def _body(request: Request, patience_seconds: float) -> AsyncIterator[bytes]:

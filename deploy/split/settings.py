@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field, HttpUrl
+from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, ValidationError
 
 from deploy.services import SERVICES
 from shared.kit.settings import Settings
+
+_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
+
+
+def _checked(text: str) -> str:
+    try:
+        return ",".join(str(_URL.validate_python(part.strip())).rstrip("/") for part in text.split(","))
+    except ValidationError:
+        raise ValueError("is an http address, or one of each replica with commas between them") from None
+
+
+Urls = Annotated[str, AfterValidator(_checked)]
 
 
 class FrontSettings(Settings):
     """`MAINSTAY_…_URL`: read by `mainstay front` only."""
 
-    contracts_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8001"), description="API of contracts, without /contracts")
-    billing_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8002"), description="API of billing")
-    backup_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8003"), description="API of backup")
-    notify_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8004"), description="API of notify")
+    contracts_url: Urls = Field(
+        "http://127.0.0.1:8001", description="API of contracts, without /contracts; of several replicas: with commas"
+    )
+    billing_url: Urls = Field("http://127.0.0.1:8002", description="API of billing, likewise")
+    backup_url: Urls = Field("http://127.0.0.1:8003", description="API of backup, likewise")
+    notify_url: Urls = Field("http://127.0.0.1:8004", description="API of notify, likewise")
 
-    def url_of(self, service: str) -> str:
-        url: HttpUrl = getattr(self, f"{service}_url")
-        return str(url).rstrip("/")
+    def urls_of(self, service: str) -> list[str]:
+        """One for each replica."""
+        urls: str = getattr(self, f"{service}_url")
+        return urls.split(",")
 
 
 def url_variables(ports: dict[str, int]) -> dict[str, str]:

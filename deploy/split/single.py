@@ -44,6 +44,7 @@ async def run_api(service: str, port: int | None) -> int:
                 root,
                 bound,
                 stop=stop,
+                drain_seconds=common.drain_seconds,
                 trusted_proxies=told.pages.trusted_proxies or FRONT,
                 on_ready=lambda: print(f"The {service} API is ready on port {port_of(bound)}.", flush=True),
             )

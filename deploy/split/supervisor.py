@@ -142,6 +142,7 @@ def _addresses(
         "MAINSTAY_PUBLIC_URL": told.base_url,
         "MAINSTAY_DATA_DIR": str(common.data_dir.absolute()),
         "MAINSTAY_MAILBOX_PORT": str(smtp_port),
+        "MAINSTAY_DRAIN_SECONDS": "0",  # All stop together, so nobody is left to send to another.
         **url_variables(ports),
     }
     if not notify.model_fields_set & {"smtp_host", "smtp_port"}:

@@ -117,6 +117,14 @@ class CommonSettings(Settings):
         20, gt=0, le=3600, description="how long a body may take to arrive, besides its time at 16 KiB per second"
     )
 
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=60,
+        description="after the signal to stop, how long requests are still taken while /readyz already says no: "
+        "as long as balancers need to notice",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged at least")
     log_format: Literal["json", "console"] = Field("json", description="console: lines for people")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no traces")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -87,12 +87,18 @@ async def proxied(backend: str | None = None) -> AsyncIterator[httpx.AsyncClient
             Route("/{rest:path}", echo, methods=methods),
         ]
     )
-    async with serving(app) as port:
-        proxy = Proxy(backend or f"http://127.0.0.1:{port}", body_seconds=30)
-        proxy.open()
-        async with serving(proxy) as front, httpx.AsyncClient(base_url=f"http://127.0.0.1:{front}") as client:
-            yield client
-        await proxy.close()
+    async with serving(app) as port, before(backend or f"http://127.0.0.1:{port}") as client:
+        yield client
+
+
+@asynccontextmanager
+async def before(*backends: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a proxy before these."""
+    proxy = Proxy(backends, body_seconds=30)
+    proxy.open()
+    async with serving(proxy) as front, httpx.AsyncClient(base_url=f"http://127.0.0.1:{front}") as client:
+        yield client
+    await proxy.close()
 
 
 async def test_a_request_passes_as_it_is() -> None:
@@ -157,3 +163,78 @@ async def test_a_backend_that_never_answers_is_a_problem(monkeypatch: pytest.Mon
     async with proxied() as client:
         answer = await client.get("/slow")
         assert (answer.status_code, answer.json()["code"]) == (504, "BackendSlow")
+
+
+class Replica:
+    """Speaks just enough HTTP to hang up in the middle; `requests` are those that it has read."""
+
+    def __init__(self, *, hangs_up: int) -> None:
+        """`hangs_up`: on how many requests before it answers."""
+        self._hangs_up = hangs_up
+        self.requests: list[bytes] = []
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next((line[15:] for line in head.splitlines() if line.startswith(b"content-length:")), b"0")
+                self.requests.append(head.split(b" ")[0] + b" " + await reader.readexactly(int(length)))
+                if len(self.requests) <= self._hangs_up:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writer.close()
+
+
+KEY = {"idempotency-key": "one"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("GET", {}), ("PUT", {}), ("DELETE", {}), ("POST", KEY)],
+    ids=["get", "put", "delete", "post with a key"],
+)
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_what_may_be_repeated_is_sent_again_when_a_replica_hangs_up(
+    method: str, headers: dict[str, str], replicas: int
+) -> None:
+    several = [Replica(hangs_up=1) for _ in range(replicas)]
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(one.listening()) for one in several]
+        client = await stack.enter_async_context(before(*urls))
+        if replicas == 2:
+            several[1]._hangs_up = 0
+            several[0]._hangs_up = 99
+        bodies = [str(number).encode() * 9 for number in range(4)]
+        answers = [await client.request(method, "/x", headers=headers, content=body) for body in bodies]
+        assert {answer.status_code for answer in answers} == {200}
+        answered = several[-1].requests[1 if replicas == 1 else 0 :]
+        assert answered == [method.encode() + b" " + body for body in bodies]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "size"),
+    [("POST", {}, 9), ("PUT", {"if-match": '"3"'}, 9), ("PATCH", {}, 9), ("PUT", {}, proxies.LARGEST_KEPT_BODY + 1)],
+    ids=["post without a key", "put of a version", "patch", "a large body"],
+)
+async def test_what_may_not_be_repeated_is_sent_once(method: str, headers: dict[str, str], size: int) -> None:
+    replica = Replica(hangs_up=99)
+    async with replica.listening() as url, before(url) as client:
+        answer = await client.request(method, "/x", headers=headers, content=b"x" * size)
+        assert (answer.status_code, answer.json()["code"]) == (502, "BackendFailed")
+        assert len(replica.requests) == 1
+
+
+async def test_replicas_take_turns_and_one_that_is_away_is_asked_last() -> None:
+    several = [Replica(hangs_up=0) for _ in range(2)]
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(one.listening()) for one in several]
+        client = await stack.enter_async_context(before(*urls, f"http://127.0.0.1:{free_port()}"))
+        for _ in range(6):
+            assert (await client.post("/x", content=b"without a key, but not sent yet")).status_code == 200
+    assert all(len(replica.requests) >= 2 for replica in several)
