@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,8 @@ class Installation:
     """URLs by service; "log" is that of an SQL log."""
     kafka: str | None = None
     """Bootstrap servers, when Kafka carries the events."""
+    api_ports: dict[str, list[int]] = field(default_factory=dict)
+    """Of a split installation: where the front looks for each API."""
 
     def start(self) -> None:
         for process in self.processes.values():
@@ -99,10 +101,14 @@ def split(
     kafka: KafkaServer | KafkaPair | None,
     replicas: int,
     name: str,
+    seats: int = 1,
     **settings: str,
 ) -> Iterator[Installation]:
-    """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka."""
-    ports = {service: free_port() for service in SERVICES}
+    """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka.
+
+    The front knows as many addresses of each API as there are `seats`; the first is taken.
+    """
+    ports = {service: [free_port() for _ in range(seats)] for service in SERVICES}
     port, smtp_port = free_port(), free_port()
     with folder_of_this_run(f"split-{name}") as folder:
         environment = _environment(folder, port) | {
@@ -117,7 +123,8 @@ def split(
         for service in SERVICES:
             postgres.create_database(f"{name}_{service}")
             environment[f"MAINSTAY_{service.upper()}_DATABASE_URL"] = databases[service]
-            environment[f"MAINSTAY_{service.upper()}_URL"] = f"http://127.0.0.1:{ports[service]}"
+            urls = [f"http://127.0.0.1:{seat}" for seat in ports[service]]
+            environment[f"MAINSTAY_{service.upper()}_URL"] = ",".join(urls)
         if kafka is None:
             postgres.create_database(f"{name}_log")
             databases["log"] = postgres.url_for(f"{name}_log")
@@ -131,14 +138,14 @@ def split(
         processes = {"front": _process("front", folder, environment, "front")}
         for service in SERVICES:
             processes[f"api-{service}"] = _process(
-                f"api-{service}", folder, environment, "api", service, "--port", str(ports[service])
+                f"api-{service}", folder, environment, "api", service, "--port", str(ports[service][0])
             )
             for replica in range(replicas):
                 part = f"worker-{service}-{replica + 1}"
                 own = environment | {"MAINSTAY_KAFKA_INSTANCE_ID": part, "MAINSTAY_KAFKA_SESSION_SECONDS": "10"}
                 processes[part] = _process(part, folder, own, "worker", service)
         bootstrap = kafka.bootstrap if kafka else None
-        whole = Installation(f"http://localhost:{port}", folder / "data", processes, databases, bootstrap)
+        whole = Installation(f"http://localhost:{port}", folder / "data", processes, databases, bootstrap, ports)
         with _started(whole) as running:
             yield running
 

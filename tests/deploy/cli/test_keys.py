@@ -109,8 +109,8 @@ def test_what_a_stolen_and_retired_key_signs_does_not_hold(folder: Path) -> None
     name = told("keys", "rotate", "audit")["before"]
     seal()
     forged = Head(CHAIN, 9, "0" * 64)
-    signature = stolen.sign(signed_text("billing", forged, restored=False)).hex()
-    line = {"chain": str(CHAIN), "seq": 9, "hash": forged.hash, "key": name, "signature": signature}
+    signature = stolen.sign(signed_text("billing", [forged], restored=False)).hex()
+    line = {"heads": [[str(CHAIN), 9, forged.hash]], "key": name, "signature": signature}
     with heads_in(folder).open("a") as file:
         file.write(f"{json.dumps(line)}\n")
     assert any("was retired before this line" in reason for reason in reasons())

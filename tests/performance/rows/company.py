@@ -86,7 +86,7 @@ def _at_the_job(company: Installation) -> list[ServerProcess]:
 
 @contextmanager
 def _split(stage: Stage, kafka: KafkaServer | None, name: str) -> Iterator[Installation]:
-    with installation.split(stage.postgres, kafka=kafka, replicas=1, name=name, **SETTINGS) as company:
+    with installation.split(stage.postgres, kafka=kafka, replicas=1, name=name, seats=1, **SETTINGS) as company:
         yield company
 
 
