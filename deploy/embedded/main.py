@@ -27,7 +27,7 @@ async def run_embedded(*, started: float | None = None) -> int:
     with locked(common.data_dir.absolute()), bound_socket(common.host, common.port) as bound:
         common = common.model_copy(update={"port": port_of(bound)})
         async with AsyncExitStack() as stack:
-            mailbox = await open_mailbox(stack, common, pages.mailbox_port)
+            mailbox = await open_mailbox(stack, common, pages)
             company = await stack.enter_async_context(
                 open_company(common, told.services, smtp_port=mailbox.smtp_port if mailbox else None)
             )

@@ -56,7 +56,7 @@ def site(
     if signs_in:
         app.include_router(issuer_routes(development_issuer(common)))
     if mailbox is not None:
-        app.include_router(mailbox_routes(mailbox.mailbox, mailbox.smtp_port))
+        app.include_router(mailbox_routes(mailbox))
     _add_health(app, ready)
     app.router.routes.extend(asset_routes())
     for name in services:

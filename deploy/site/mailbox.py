@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deploy.site.pages import page
+from deploy.site.settings import SiteSettings
 from shared.kernel.ids import new_id
 from shared.kit.settings import CommonSettings
 
@@ -29,7 +30,6 @@ LARGEST_MESSAGE = 5_000_000
 KEPT_MESSAGES = 1_000
 SHOWN_MESSAGES = 200
 LONGEST_TEXT = 20_000
-HOST = "127.0.0.1"
 
 
 class Message(BaseModel):
@@ -102,13 +102,13 @@ def _read(path: Path) -> Message:
     )
 
 
-def mailbox_socket(port: int) -> socket.socket:
+def mailbox_socket(host: str, port: int) -> socket.socket:
     """A bound socket on `port`, or on a free one where that is taken."""
     for candidate in (port, 0):
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            bound.bind((HOST, candidate))
+            bound.bind((host, candidate))
         except OSError:
             bound.close()
             if candidate == 0:
@@ -137,29 +137,31 @@ async def receiving(mailbox: Mailbox, bound: socket.socket) -> AsyncIterator[Non
 @dataclass(frozen=True)
 class MailboxAt:
     mailbox: Mailbox
+    smtp_host: str
     smtp_port: int
 
 
-async def open_mailbox(stack: AsyncExitStack, common: CommonSettings, port: int) -> MailboxAt | None:
+async def open_mailbox(stack: AsyncExitStack, common: CommonSettings, pages: SiteSettings) -> MailboxAt | None:
     """The mailbox of this installation, receiving until `stack` closes; None in production."""
     if common.mode != "development":
         return None
-    bound = mailbox_socket(port)
+    bound = mailbox_socket(pages.mailbox_host, pages.mailbox_port)
     mailbox = Mailbox(common.data_dir.absolute() / "mailbox")
     await stack.enter_async_context(receiving(mailbox, bound))
-    return MailboxAt(mailbox, bound.getsockname()[1])
+    return MailboxAt(mailbox, pages.mailbox_host, bound.getsockname()[1])
 
 
-def mailbox_routes(mailbox: Mailbox, smtp_port: int) -> APIRouter:
+def mailbox_routes(at: MailboxAt) -> APIRouter:
     routes = APIRouter(prefix="/mailbox", tags=["development"])
 
     @routes.get("", include_in_schema=False)
     async def show(_request: Request) -> Response:
-        messages = await asyncio.to_thread(mailbox.messages)
-        return page("mailbox.html", messages=messages, smtp=f"{HOST}:{smtp_port}", shown=SHOWN_MESSAGES)
+        messages = await asyncio.to_thread(at.mailbox.messages)
+        smtp = f"{at.smtp_host}:{at.smtp_port}"
+        return page("mailbox.html", messages=messages, smtp=smtp, shown=SHOWN_MESSAGES)
 
     @routes.get("/messages")
     async def messages(to: Annotated[str | None, Query(max_length=320)] = None) -> Messages:
-        return Messages(items=await asyncio.to_thread(mailbox.messages, to))
+        return Messages(items=await asyncio.to_thread(at.mailbox.messages, to))
 
     return routes

@@ -10,8 +10,9 @@ from shared.kit.settings import Settings
 class SiteSettings(Settings):
     """`MAINSTAY_…`: what only processes with an HTTP server read."""
 
+    mailbox_host: str = Field("127.0.0.1", description="address the development mailbox takes mail on")
     mailbox_port: int = Field(
-        1025, ge=0, le=65535, description="SMTP port of the development mailbox on 127.0.0.1; taken: a free one"
+        1025, ge=0, le=65535, description="SMTP port of the development mailbox; taken: a free one"
     )
     trusted_proxies: str | None = Field(
         None,

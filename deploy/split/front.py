@@ -31,7 +31,7 @@ async def run_front() -> int:
     with bound_socket(common.host, common.port) as bound:
         common = common.model_copy(update={"port": port_of(bound)})
         async with AsyncExitStack() as stack:
-            mailbox = await open_mailbox(stack, common, pages.mailbox_port)
+            mailbox = await open_mailbox(stack, common, pages)
             served = await serve(
                 front(common, backends, mailbox),
                 bound,

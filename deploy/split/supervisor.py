@@ -135,7 +135,7 @@ def _addresses(
     with bound_socket(common.host, common.port) as bound:
         front_port = port_of(bound)
         ports = {name: _port_near(front_port + number) for number, name in enumerate(SERVICES, start=1)}
-    with mailbox_socket(pages.mailbox_port) as post:
+    with mailbox_socket(pages.mailbox_host, pages.mailbox_port) as post:
         smtp_port = port_of(post)
     told = common.model_copy(update={"port": front_port})
     variables = {

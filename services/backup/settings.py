@@ -19,6 +19,11 @@ class BackupSettings(ServiceSettings):
     repositories: SecretStr | None = Field(
         None, description="folder, or restic URL prefix (rest:https://host/path), default <data_dir>/repositories"
     )
+    deleting_repositories: SecretStr | None = Field(
+        None,
+        description="the same repositories by a way that lets data be deleted, for when `repositories` is append-only: "
+        "used for what is past its retention and for incomplete snapshots; default the same",
+    )
     key_file: Path | None = Field(
         None,
         description="32 random bytes that every repository password derives from; default in the data folder, "

@@ -105,8 +105,10 @@ class DiscoveredKeys:
     An issuer that is away is asked again after a while, by one request at a time; what it said last holds for an hour.
     """
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, *, jwks_url: str | None = None) -> None:
+        """`jwks_url`: where the keys are, without discovery, for an issuer that cannot be reached under its name."""
         self._issuer = issuer.rstrip("/")
+        self._jwks_url = jwks_url
         self._keys: KeySet | None = None
         self._fetched = self._tried = -math.inf
         self._fetching = asyncio.Lock()
@@ -129,16 +131,20 @@ class DiscoveredKeys:
     async def _fetch(self) -> None:
         try:
             async with httpx.AsyncClient(timeout=5) as client:
-                found = (await client.get(f"{self._issuer}/.well-known/openid-configuration")).raise_for_status().json()
-                if found["issuer"].rstrip("/") != self._issuer:
-                    raise KeyError("issuer")
-                jwks = (await client.get(found["jwks_uri"])).raise_for_status().json()
+                where = self._jwks_url or await self._discovered(client)
+                jwks = (await client.get(where)).raise_for_status().json()
             self._keys = public_keys_in(jwks)
             self._fetched = time.monotonic()
         except (httpx.HTTPError, httpx.InvalidURL, JoseError, KeyError, ValueError, TypeError, AttributeError):
             pass  # Said by IssuerAway, once nothing that was heard before holds any more.
         finally:
             self._tried = time.monotonic()
+
+    async def _discovered(self, client: httpx.AsyncClient) -> str:
+        found = (await client.get(f"{self._issuer}/.well-known/openid-configuration")).raise_for_status().json()
+        if found["issuer"].rstrip("/") != self._issuer:
+            raise KeyError("issuer")
+        return str(found["jwks_uri"])
 
 
 def public_keys_in(jwks: dict[str, Any]) -> KeySet:

@@ -98,7 +98,7 @@ def _show_connections(name: str, database: Database, limit: int) -> None:
 def authenticator_for(common: CommonSettings, keys: KeySource | None = None) -> Authenticator:
     """Verifies tokens of the configured issuer, or of the development issuer."""
     return Authenticator(
-        keys or DiscoveredKeys(common.issuer),
+        keys or DiscoveredKeys(common.issuer, jwks_url=common.oidc_jwks_url),
         issuer=common.issuer,
         audience=common.oidc_audience,
         algorithms=common.oidc_algorithms,

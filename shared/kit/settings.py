@@ -103,6 +103,9 @@ class CommonSettings(Settings):
         description="OpenID Connect issuer; none: the development issuer",
         json_schema_extra=needed("an OpenID Connect issuer: the address of your identity provider"),
     )
+    oidc_jwks_url: str | None = Field(
+        None, description="where the issuer's keys are read; default: where its discovery document says"
+    )
     oidc_audience: str = Field("mainstay", description="the audience a token must name")
     oidc_algorithms: tuple[str, ...] = Field(
         ("RS256", "ES256", "Ed25519", "EdDSA"), description="accepted signature algorithms"

@@ -106,6 +106,12 @@ async def test_keys_of_a_kind_that_is_not_known_make_no_other_useless(issuer: Is
     assert [key.kid for key in (await keys.keys()).keys] == [issuer.key.kid]
 
 
+async def test_keys_are_read_where_the_operator_says_when_the_issuer_has_another_name_here(issuer: Issuer) -> None:
+    named = "https://outside.example/issuer"
+    keys = DiscoveredKeys(named, jwks_url=f"{issuer.url}/jwks")
+    assert [key.kid for key in (await keys.keys()).keys] == [issuer.key.kid]
+
+
 @pytest.mark.parametrize(
     "whole", [b"", b"<html>", b"[]", b"null", b'{"keys": null}', b'{"keys": []}', b'{"keys": [7]}']
 )

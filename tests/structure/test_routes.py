@@ -66,7 +66,7 @@ def around_the_services(common: CommonSettings) -> set[str]:
         return {}
 
     served = {service: app_of(service) for service in SERVICES}
-    mailbox = MailboxAt(Mailbox(common.data_dir / "mailbox"), 25) if common.mode == "development" else None
+    mailbox = MailboxAt(Mailbox(common.data_dir / "mailbox"), "127.0.0.1", 25) if common.mode == "development" else None
     root = site(common, services=served, ready=ready, lifespan=lambda _app: nothing(), mailbox=mailbox)
     paths = {route.path for route in leaves_of(root)}
     references = {f"/{service}{rest}" for service in SERVICES for rest in ("", "/", "/docs")}

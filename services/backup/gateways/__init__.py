@@ -32,6 +32,7 @@ def build(settings: BackupSettings, common: CommonSettings) -> Gateways:
     restic = ResticClient(
         settings.restic,
         base=base,
+        deleting_base=settings.deleting_repositories.get_secret_value() if settings.deleting_repositories else None,
         keys=keys,
         state=data_dir / "restic",
         backup_seconds=settings.restic_timeout_minutes * 60,

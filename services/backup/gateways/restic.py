@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -116,11 +116,22 @@ class ResticClient:
     """Runs the program. Secrets go through the environment; what it says is bounded and scrubbed."""
 
     def __init__(
-        self, program: str, *, base: str, keys: RepositoryKeys, state: Path, backup_seconds: float = 6 * 3600
+        self,
+        program: str,
+        *,
+        base: str,
+        keys: RepositoryKeys,
+        state: Path,
+        backup_seconds: float = 6 * 3600,
+        deleting_base: str | None = None,
     ) -> None:
-        """`base`: a folder, or a restic URL prefix; `state`: folder for locks and the cache."""
+        """`base`: a folder, or a restic URL prefix; `state`: folder for locks and the cache.
+
+        `deleting_base`: the same repositories where snapshots can be deleted, when `base` takes additions only.
+        """
         self._program = program
         self._base = base.rstrip("/")
+        self._deleting_base = (deleting_base or base).rstrip("/")
         self._keys = keys
         self._state = state
         self._backup_seconds = backup_seconds
@@ -141,10 +152,15 @@ class ResticClient:
                     await session.unlock()
                     if (found := await self._found(session, tag)) is not None:
                         return found
-                return await self._new_snapshot(session, folder, tag=tag, host=str(repository.server_id), at=at)
+                try:
+                    return await self._new_snapshot(session, folder, tag=tag, host=str(repository.server_id), at=at)
+                except _Incomplete:
+                    # Left there, it would be taken for the backup at the next attempt.
+                    await self._forget_tagged(repository, lock, tag)
+                    raise
 
     async def forget(self, repository: Repository, snapshot_id: str) -> None:
-        async with self._session(repository) as session:
+        async with self._deleting(repository) as session:
             await session.unlock()
             await session.run("forget", snapshot_id)
 
@@ -191,7 +207,7 @@ class ResticClient:
                 await self._forget_everything(repository)
 
     async def _forget_everything(self, repository: Repository) -> None:
-        async with self._session(repository) as session:
+        async with self._deleting(repository) as session:
             snapshots = await session.snapshots()
             if snapshots:
                 await session.unlock()
@@ -250,9 +266,7 @@ class ResticClient:
             accept={0, _INCOMPLETE},
         )
         if code == _INCOMPLETE:
-            for snapshot in await session.snapshots("--tag", tag):
-                await session.run("forget", str(snapshot["id"]))
-            raise ResticFailed("some files could not be read")
+            raise _Incomplete("some files could not be read")
         try:
             return Snapshot(
                 str(summary["snapshot_id"]),
@@ -261,6 +275,11 @@ class ResticClient:
             )
         except (KeyError, ValueError) as error:
             raise ResticFailed("the program gave no summary") from error
+
+    async def _forget_tagged(self, repository: Repository, lock: int, tag: str) -> None:
+        async with self._deleting(repository, lock) as session:
+            for snapshot in await session.snapshots("--tag", tag):
+                await session.run("forget", str(snapshot["id"]))
 
     async def _make_repository(self, repository: Repository) -> bool:
         """True when it is new. A local one appears whole, by a rename, so that a kill leaves no half repository."""
@@ -340,6 +359,9 @@ class ResticClient:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _deleting(self, repository: Repository, lock: int | None = None) -> AbstractAsyncContextManager[_Session]:
+        return self._session(repository, lock, location=f"{self._deleting_base}/{repository.name}")
 
     @asynccontextmanager
     async def _session(
@@ -476,6 +498,10 @@ class _Session:
             complaint = complaint.replace(secret, "…")
         complaint = re.sub(r"//[^/@\s]*@", "//…@", complaint)
         return kind(f"{verb} ended with {code}: {complaint.strip()[-300:]}")
+
+
+class _Incomplete(ResticFailed):
+    """A snapshot was made, but lacks files."""
 
 
 class _NoRepository(ResticFailed):

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def repository() -> Repository:
     return REPOSITORY
 
 
-def a_client(tmp_path: Path, program: str, **changes: float) -> ResticClient:
+def a_client(tmp_path: Path, program: str, **changes: Any) -> ResticClient:
     return ResticClient(
         program,
         base=str(tmp_path / "repositories"),
@@ -236,6 +237,34 @@ async def test_no_secret_is_in_arguments_or_errors_and_later_versions_wait_for_l
     assert "hunter2" not in (tmp_path / "environment").read_text()
 
 
+async def test_from_an_append_only_repository_is_deleted_by_the_other_way_only(
+    tmp_path: Path, repository: Repository, folder: Path
+) -> None:
+    program = await a_program(
+        tmp_path,
+        'for verb in cat init backup snapshots forget unlock; do case " $* " in *" $verb "*) break ;; esac; done\n'
+        f'echo "$verb ${{RESTIC_REPOSITORY%%/x/*}}" >> {tmp_path}/calls\n'
+        "case $verb in\n"
+        "cat) exit 10 ;;\n"  # there is no repository yet
+        "backup) exit 3 ;;\n"  # a file could not be read
+        'snapshots) echo \'[{"id": "5afe", "time": "2030-01-02T03:04:05Z"}]\' ;;\n'
+        "esac\n",
+    )
+    client = ResticClient(
+        program,
+        base="rest:http://adding/x",
+        deleting_base="rest:http://deleting/x",
+        keys=RepositoryKeys(tmp_path / "keys" / "backup.key"),
+        state=tmp_path / "restic",
+    )
+    with pytest.raises(ResticFailed, match="some files could not be read"):
+        await client.back_up(repository, folder, tag="run:1", at=AT)
+    await client.delete(repository)
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [verb for verb, where in calls if where == "rest:http://adding"] == ["cat", "init", "backup"]
+    assert [verb for verb, where in calls if where == "rest:http://deleting" and verb == "forget"] == ["forget"] * 2
+
+
 async def test_a_program_that_hangs_is_killed(tmp_path: Path, repository: Repository, folder: Path) -> None:
     program = await a_program(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60\n")
     client = a_client(tmp_path, program)
@@ -254,6 +283,7 @@ WORKER = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 from services.backup.gateways.keys import RepositoryKeys
 from services.backup.gateways.restic import Repository, ResticClient

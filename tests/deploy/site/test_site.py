@@ -17,11 +17,13 @@ from starlette.applications import Starlette
 from deploy.site import pages
 from deploy.site.app import site
 from deploy.site.mailbox import MailboxAt, open_mailbox
+from deploy.site.settings import SiteSettings
 from shared.kit.auth import Role
 from shared.kit.runtime import embedded_authenticator
 from shared.kit.settings import CommonSettings
 
 FOLDER = Path(pages.__file__).parent
+ANY_PORT = SiteSettings(mailbox_port=0)
 
 
 @asynccontextmanager
@@ -140,7 +142,7 @@ async def test_a_malformed_request_for_a_token_is_a_problem(common: CommonSettin
 async def test_production_has_neither_issuer_nor_mailbox(tmp_path: Path) -> None:
     common = CommonSettings(data_dir=tmp_path, mode="production", oidc_issuer="https://issuer.example")
     async with AsyncExitStack() as stack, browser(common) as client:
-        assert await open_mailbox(stack, common, 0) is None
+        assert await open_mailbox(stack, common, ANY_PORT) is None
         assert (await client.post("/dev-issuer/token")).status_code == 404
         assert (await client.get("/mailbox")).status_code == 404
         assert "data-role" not in (await client.get("/")).text
@@ -154,7 +156,7 @@ async def test_an_issuer_of_the_operator_replaces_the_development_issuer(tmp_pat
 
 async def test_mail_sent_to_the_mailbox_is_read_there(common: CommonSettings) -> None:
     async with AsyncExitStack() as stack:
-        mailbox = await open_mailbox(stack, common, 0)
+        mailbox = await open_mailbox(stack, common, ANY_PORT)
         assert mailbox is not None
         client = await stack.enter_async_context(browser(common, mailbox=mailbox))
         await send("ada@customer.example", "您的服务将到期", "请续期。\n", mailbox.smtp_port)
@@ -169,9 +171,9 @@ async def test_mail_sent_to_the_mailbox_is_read_there(common: CommonSettings) ->
 
 async def test_the_mailbox_takes_another_port_when_its_own_is_taken(common: CommonSettings) -> None:
     async with AsyncExitStack() as stack:
-        first = await open_mailbox(stack, common, 0)
+        first = await open_mailbox(stack, common, ANY_PORT)
         assert first is not None
-        second = await open_mailbox(stack, common, first.smtp_port)
+        second = await open_mailbox(stack, common, SiteSettings(mailbox_port=first.smtp_port))
         assert second is not None
         assert second.smtp_port != first.smtp_port
 
