@@ -361,7 +361,7 @@ class ResticClient:
             os.close(descriptor)
 
     def _deleting(self, repository: Repository, lock: int | None = None) -> AbstractAsyncContextManager[_Session]:
-        return self._session(repository, lock, location=f"{self._deleting_base}/{repository.name}")
+        return self._session(repository, lock, location=_place(self._deleting_base, repository))
 
     @asynccontextmanager
     async def _session(
@@ -379,7 +379,7 @@ class ResticClient:
             word = password or self._keys.password_of(repository.name, make=make_key)
         except KeyMissing as error:
             raise ResticFailed(str(error)) from error
-        where = location or f"{self._base}/{repository.name}"
+        where = location or _place(self._base, repository)
         options = ["--retry-lock", "1m"] if version >= (0, 16) else []
         environment = _clean_environment() | {
             "RESTIC_PASSWORD": word,
@@ -521,6 +521,12 @@ def _repository_in(folder: Path) -> Repository | None:
     with suppress(ValueError):
         return Repository(UUID(folder.parent.name), UUID(folder.name))
     return None
+
+
+def _place(base: str, repository: Repository) -> str:
+    """Folder or URL. rest-server knows two levels of folders only, and with private ones the first is a user's."""
+    name = repository.name.replace("/", "_") if base.startswith("rest:") else repository.name
+    return f"{base}/{name}"
 
 
 def _settle(descriptor: int) -> tuple[str, int]:
