@@ -2,10 +2,10 @@
 PYTHON := .venv/bin/python
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo split test soak bench check docs lock clean runtime development
+.PHONY: help run demo split up down test test-compose soak bench check docs lock clean runtime development
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: runtime ## Run the whole company in one process on SQLite
 	@exec $(PYTHON) -m deploy.cli run
@@ -16,10 +16,20 @@ demo: runtime ## Play the demonstration; URL=… plays it against a running Main
 split: runtime ## Run every service as a process of its own
 	@exec $(PYTHON) -m deploy.cli split
 
+COMPOSE := deploy/compose/mainstay.sh $(if $(PRODUCTION),--production)
+up: ## Bring everything up under Docker Compose; PRODUCTION=1: with three brokers, TLS and your own identity provider
+	@exec $(COMPOSE) up
+
+down: ## Stop what `make up` started; its data stays
+	@exec $(COMPOSE) down
+
 # Two processes; a file's tests stay together, so that each process has servers of its own and shares them.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+test-compose: development ## Play the company under Docker Compose while its containers die; ARGS='--only production'
+	@exec $(PYTHON) -m tests.compose $(ARGS)
 
 soak: development ## Simulate two thousand customers for ten years; ARGS='--seed N' for another life; after an hour of faults
 	@$(PYTHON) -m tests.faults --minutes $(or $(MINUTES),60) && $(PYTHON) -m tests.faults.away_for_long

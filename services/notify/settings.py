@@ -42,6 +42,12 @@ class NotifySettings(ServiceSettings):
         json_schema_extra=needed("the address that notices come from: Name <address>", by_workers_only=True),
     )
 
+    @field_validator("smtp_username", "smtp_password", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: object) -> object:
+        """An empty variable or file: a mail server that asks nobody."""
+        return value or None
+
     @field_validator("sender")
     @classmethod
     def _sender_is_an_address(cls, sender: str) -> str:

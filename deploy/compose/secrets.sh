@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Makes up every secret that is not there yet, each a file: secrets.sh FOLDER
+# The folder is its owner's alone (0700). The files in it can be read by anyone who is given one (0444), because Compose
+# mounts each into a container whose user is another than yours, with the mode that it has here.
+set -euo pipefail
+umask 077
+folder=${1:?usage: secrets.sh FOLDER}
+
+main() {
+    command -v openssl >/dev/null || { echo "This needs openssl: apt-get install openssl" >&2; exit 1; }
+    mkdir -p "$folder"
+    chmod 0700 "$folder"
+    keep postgres_password password
+    for service in contracts billing backup notify; do
+        keep "${service}_password" password
+        keep "${service}_database_url" database_url "$service"
+    done
+    keep backup_key openssl rand 32
+    keep adding_password password
+    keep deleting_password password
+    keep rest_server_users users adding_password
+    keep rest_server_deleting_users users deleting_password
+    keep backup_repositories repositories rest-server adding_password
+    keep backup_deleting_repositories repositories rest-server-deleting deleting_password
+}
+
+# keep NAME COMMAND…: the output of the command, unless the file is there; whole or not at all.
+keep() {
+    local file=$folder/$1
+    shift
+    [ ! -e "$file" ] || return 0
+    "$@" >"$file.new"
+    chmod 0444 "$file.new"
+    mv "$file.new" "$file"
+}
+
+password() { openssl rand -hex 32; }
+database_url() { echo "postgresql://mainstay_$1:$(<"$folder/$1_password")@postgres:5432/mainstay_$1"; }
+repositories() { echo "rest:http://mainstay:$(<"$folder/$2")@$1:8000/mainstay"; }
+# As `htpasswd -s` writes it: of 32 random bytes nothing is found by trying.
+users() { echo "mainstay:{SHA}$(tr -d '\n' <"$folder/$1" | openssl dgst -sha1 -binary | openssl base64)"; }
+
+main

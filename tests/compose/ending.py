@@ -1,0 +1,71 @@
+"""What is left when a story is over, as every way of asking tells it, without what differs from run to run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deploy.demo.client import Person, instant
+from deploy.demo.story import Story
+from deploy.services import SERVICES
+
+LEFT_OUT = frozenset({"backup-completed", "backup-failed"})
+"""Their number tells how often somebody was interrupted."""
+
+
+async def end_state(story: Story) -> dict[str, Any]:
+    """Ids and instants are left out, lengths of time are kept."""
+    contract = story.contract_id
+    ask = {"contract_id": contract}
+    found = await story.customer.get("the end", f"/contracts/v1/contracts/{contract}")
+    invoices = await _all(story.customer, "/billing/v1/invoices", **ask)
+    payments = [
+        payment
+        for invoice in invoices
+        for payment in await _all(story.auditor, "/billing/v1/payments", invoice_id=invoice["id"])
+    ]
+    notices = [each for each in await _all(story.customer, "/notify/v1/notices") if each["contract_id"] == contract]
+    runs = await _all(story.customer, f"/backup/v1/protections/{story.protection_id}/runs")
+    protection = await story.customer.get("the end", f"/backup/v1/protections/{story.protection_id}")
+    return {
+        "contract": [found["status"], found["end_reason"], found["agreement_version"]],
+        "periods": [_days(period) for period in found["periods"]],
+        "invoices": _counted([invoice["period_index"], invoice["status"], invoice["total"]] for invoice in invoices),
+        "payments": _counted([payment["status"], payment["channel"], payment["amount"]] for payment in payments),
+        "notices": _counted([notice["kind"], notice["period_index"], notice["status"]] for notice in notices),
+        "protection": [protection["status"], protection["retention_days"], protection["every_hours"]],
+        "slots with two backups": [
+            slot for slot, count in Counter(run["slot_at"] for run in runs).items() if count > 1
+        ],
+        "facts read by the partner": _counted(
+            event["type"] for event in story.feed.events if event["type"].split(".")[2] not in LEFT_OUT
+        ),
+        "decisions": {
+            service: _counted(
+                [each["kind"], each["verdict"], each["clause"]] for each in await _decided(story, service)
+            )
+            for service in ("contracts", "billing", "notify")
+        },
+        "parked": [
+            (await story.admin.get("the end", f"/{service}/v1/parked/{kind}"))["items"]
+            for service in SERVICES
+            for kind in ("events", "timers")
+        ],
+    }
+
+
+async def _decided(story: Story, service: str) -> list[Any]:
+    return await _all(story.customer, f"/{service}/v1/decisions")
+
+
+async def _all(person: Person, path: str, **parameters: Any) -> list[Any]:
+    return await person.all("the end", path, **parameters)
+
+
+def _days(period: Mapping[str, Any]) -> float:
+    return (instant(period["ends_at"]) - instant(period["starts_at"])).total_seconds() / 86_400
+
+
+def _counted(things: Iterable[Any]) -> list[tuple[str, int]]:
+    return sorted(Counter(map(repr, things)).items())

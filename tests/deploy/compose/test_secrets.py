@@ -1,0 +1,57 @@
+"""The scripts that make secrets up: all that is named is made, once, for its owner's eyes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.compose.files import FOLDER, installation
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here: apt-get install openssl")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compose") / "secrets"
+    make(folder)
+    return folder
+
+
+def make(folder: Path) -> None:
+    for script in ("secrets.sh", "production-secrets.sh"):
+        subprocess.run([FOLDER / script, folder], check=True, capture_output=True, timeout=60)
+
+
+def test_every_secret_that_is_named_is_made_and_the_folder_is_its_owners(folder: Path) -> None:
+    named = set(installation("development")["secrets"]) | set(installation("production")["secrets"])
+    assert named <= set(os.listdir(folder))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "authority.key").stat().st_mode) == 0o600
+
+
+def test_what_is_there_stays(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    make(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_passwords_differ_and_cannot_be_guessed(folder: Path) -> None:
+    passwords = [path.read_text().strip() for path in folder.glob("*_password") if path.name != "notify_smtp_password"]
+    assert len(set(passwords)) == len(passwords) >= 12
+    assert {len(password) for password in passwords} == {64}
+
+
+def test_each_brokers_certificate_is_for_its_name_and_of_the_authority(folder: Path) -> None:
+    for broker in ("kafka-1", "kafka-2", "kafka-3"):
+        keystore = folder / f"{broker.replace('-', '_')}_keystore"
+        subprocess.run(
+            ["openssl", "verify", "-CAfile", folder / "kafka_ca", "-verify_hostname", broker, keystore],
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
