@@ -10,17 +10,21 @@ from deploy.demo.client import Installation, instant
 from deploy.demo.story import Story
 from deploy.services import SERVICES
 from tests.compose.ending import end_state
-from tests.compose.stack import PARTS, Stack, brought_up
+from tests.compose.stack import PARTS, Stack, brought_up, sizes_over_the_base
 from tests.infrastructure.waiting import eventually
 
 PATIENCE_SECONDS = 240.0
 ROWS_BETWEEN = 3
+LARGEST_IMAGE_MB = 250
 
 
 async def check(say: Callable[[str], None], *, keep: bool) -> None:
     """Raises AssertionError or StepFailed."""
     with brought_up("development", keep=keep) as stack:
         say(f"up at {url_of(stack)}")
+        sizes = sizes_over_the_base()
+        assert max(sizes.values()) <= LARGEST_IMAGE_MB, sizes
+        say(f"images over their base, MB: { {name: round(size) for name, size in sizes.items()} }")
         check_that_services_are_strangers(stack)
         say("no service's role enters another's database")
         undisturbed = await played(stack, [])

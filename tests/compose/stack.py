@@ -12,6 +12,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from deploy.services import SERVICES
+from shared.kit.app import VERSION
 from tests.infrastructure.process import free_port
 from tests.infrastructure.waiting import wait_until
 
@@ -112,6 +113,16 @@ def brought_up(overlay: str, settings: dict[str, str] | None = None, *, keep: bo
         if not keep:
             stack.down()
             rmtree(stack.secrets)
+
+
+def sizes_over_the_base() -> dict[str, float]:
+    """Megabytes that each image adds to the one it is made from."""
+
+    def size(image: str) -> int:
+        return int(docker("image", "inspect", "--format", "{{.Size}}", image))
+
+    base = size("python:3.13-slim")
+    return {name: (size(f"{name}:{VERSION}") - base) / 1e6 for name in ("mainstay", "mainstay-backup", "mainstay-edge")}
 
 
 def docker(*arguments: str) -> str:
