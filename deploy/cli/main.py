@@ -15,12 +15,14 @@ from deploy.cli import (
     doctor,
     documents,
     keys,
+    kubernetes,
     migrate,
     parked,
     partners,
     restored,
     running,
     upkeep,
+    waiting,
 )
 from deploy.cli.output import Exit, complain
 from deploy.environment import WrongSettings
@@ -58,6 +60,7 @@ def mainstay(
 
 running.add_to(app)
 migrate.add_to(app)
+waiting.add_to(app)
 upkeep.add_to(app)
 doctor.add_to(app)
 restored.add_to(app)
@@ -68,6 +71,7 @@ app.add_typer(parked.timers, name="timers")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(partners.commands, name="partners")
+app.add_typer(kubernetes.commands, name="kubernetes")
 app.add_typer(documents.docs, name="docs")
 app.add_typer(documents.schemas, name="schemas")
 

@@ -68,7 +68,8 @@ def ensure(as_json: AsJson = False) -> None:
 def show_acls(
     partner: Annotated[UUID | None, typer.Option(help="Only the user of this partner.")] = None,
     form: Annotated[
-        Literal["table", "kafka-acls"], typer.Option("--format", help="kafka-acls: commands of Kafka's own tool.")
+        Literal["table", "kafka-acls", "strimzi"],
+        typer.Option("--format", help="kafka-acls: commands of Kafka's own tool. strimzi: a partner's resources."),
     ] = "table",
     apply: Annotated[
         bool, typer.Option("--apply", help="Allow them that, as one of the cluster's super users.")
@@ -76,8 +77,13 @@ def show_acls(
     as_json: AsJson = False,
 ) -> None:
     """What each user may do on a Kafka that keeps ACLs; everything else is refused there."""
-    from deploy.kafka import acls
+    from deploy.kafka import acls, strimzi
 
+    if form == "strimzi" and not as_json:
+        if partner is None:
+            raise typer.BadParameter("needs --partner; those of the services are under deploy/kubernetes")
+        print(strimzi.partner(partner), end="")
+        return
     users = acls.users() if partner is None else [acls.partner_user(partner)]
     if apply:
         _allow(users)

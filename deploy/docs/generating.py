@@ -1,4 +1,4 @@
-"""The documents committed under docs, made from the code and nothing in this machine's environment."""
+"""The documents committed under docs and Kafka's resources for Kubernetes, made from the code alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from deploy import services
 from deploy.docs.asyncapi import asyncapi
 from deploy.docs.settings import reference
+from deploy.kafka import strimzi
 from shared.kit.settings import CommonSettings
 from shared.kit.version import VERSION
 
@@ -19,7 +20,7 @@ def documents() -> dict[str, str]:
     found = {f"docs/api/openapi-{name}.json": as_text(openapi(name)) for name in services.SERVICES}
     found["docs/api/asyncapi.json"] = as_text(asyncapi(VERSION))
     found["docs/operations/settings.md"] = reference()
-    return found
+    return found | strimzi.documents()
 
 
 def openapi(service: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from deploy.services import SERVICES
-from shared.kit.app import VERSION
+from shared.kit.version import VERSION
 from tests.infrastructure.process import free_port
 from tests.infrastructure.waiting import wait_until
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.infrastructure import faketime, kafka_server, postgres, restic, small_disk
+from tests.infrastructure import faketime, kafka_server, kustomize, postgres, restic, small_disk
 from tests.infrastructure.missing import Missing
 
 REQUIRE_VARIABLE = "MAINSTAY_REQUIRE"
@@ -21,6 +21,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "restic": restic.describe,
     "faketime": faketime.describe,
     "tmpfs": small_disk.describe,
+    "kustomize": kustomize.describe,
 }
 
 

@@ -12,8 +12,8 @@ from deploy.kafka.acls import TOPICS_USER, user_of, users
 from deploy.services import SERVICES, settings_of
 from deploy.site.settings import SiteSettings
 from deploy.split.settings import FrontSettings
-from shared.kit.app import VERSION
 from shared.kit.settings import CommonSettings
+from shared.kit.version import VERSION
 from tests.deploy.compose.files import (
     FOLDER,
     OVERLAYS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kit.app import VERSION
+from shared.kit.version import VERSION
 
 ROOT = Path(__file__).parents[3]
 EDGE = ROOT / "deploy" / "docker" / "edge"

@@ -1,0 +1,57 @@
+"""`mainstay kubernetes`: what an installation there needs once and nothing may write down."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Annotated, Any, Literal
+
+import typer
+
+from deploy.cli.output import print_json
+from deploy.services import SERVICES
+
+PASSWORD_BYTES = 32
+BACKUP_KEY_BYTES = 32
+NAMESPACE = "mainstay"
+
+commands = typer.Typer(help="What an installation on Kubernetes needs once.", no_args_is_help=True)
+
+Overlay = Literal["development", "production"]
+Hostname = Annotated[str | None, typer.Option(help="Where PostgreSQL answers; default that of the overlay.")]
+_DATABASE_AT: dict[Overlay, str] = {"development": "postgres", "production": "postgres-rw"}
+
+
+@commands.command("secrets")
+def print_secrets(
+    overlay: Annotated[Overlay, typer.Argument(help="For which overlay.")],
+    database_host: Hostname = None,
+) -> None:
+    """Print Secrets with new passwords and keys, for `kubectl create -f -`, which replaces none that is there."""
+    host = database_host or _DATABASE_AT[overlay]
+    found = [_database(service, host) for service in SERVICES]
+    if overlay == "development":
+        found.append(_secret("postgres", {"password": _password()}))
+    else:
+        found.append(_secret("backup-key", {"key": secrets.token_bytes(BACKUP_KEY_BYTES)}))
+    print_json({"apiVersion": "v1", "kind": "List", "items": found})
+
+
+def _database(service: str, host: str) -> dict[str, Any]:
+    """Role and database have the same name; CloudNativePG gives the role this password, and follows when it changes."""
+    name, password = f"mainstay_{service}", _password()
+    url = f"postgresql://{name}:{password.decode()}@{host}:5432/{name}"
+    secret = _secret(f"{service}-database", {"username": name.encode(), "password": password, "url": url.encode()})
+    secret["metadata"]["labels"] = {"cnpg.io/reload": "true"}
+    return secret | {"type": "kubernetes.io/basic-auth"}
+
+
+def _secret(name: str, data: dict[str, bytes]) -> dict[str, Any]:
+    coded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    metadata: dict[str, Any] = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": coded}
+
+
+def _password() -> bytes:
+    # Fit for a URL as it is.
+    return secrets.token_urlsafe(PASSWORD_BYTES).encode()
