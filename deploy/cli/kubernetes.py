@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import secrets
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ commands = typer.Typer(help="What an installation on Kubernetes needs once.", no
 
 Overlay = Literal["development", "production"]
 Hostname = Annotated[str | None, typer.Option(help="Where PostgreSQL answers; default that of the overlay.")]
+_REPOSITORIES_AT = {"adding": 8000, "deleting": 8001}
 _DATABASE_AT: dict[Overlay, str] = {"development": "postgres", "production": "postgres-rw"}
 
 
@@ -34,6 +36,7 @@ def print_secrets(
         found.append(_secret("postgres", {"password": _password()}))
     else:
         found.append(_secret("backup-key", {"key": secrets.token_bytes(BACKUP_KEY_BYTES)}))
+        found += _repositories()
     print_json({"apiVersion": "v1", "kind": "List", "items": found})
 
 
@@ -44,6 +47,18 @@ def _database(service: str, host: str) -> dict[str, Any]:
     secret = _secret(f"{service}-database", {"username": name.encode(), "password": password, "url": url.encode()})
     secret["metadata"]["labels"] = {"cnpg.io/reload": "true"}
     return secret | {"type": "kubernetes.io/basic-auth"}
+
+
+def _repositories() -> list[dict[str, Any]]:
+    """For components/rest-server: two addresses of the same repositories, each with a password of its own."""
+    users, urls = {}, {}
+    for way, port in _REPOSITORIES_AT.items():
+        password = _password()
+        # As `htpasswd -s` writes it: of 32 random bytes nothing is found by trying.
+        digest = base64.b64encode(hashlib.sha1(password, usedforsecurity=False).digest())
+        users[way] = b"mainstay:{SHA}" + digest + b"\n"
+        urls[way] = b"rest:http://mainstay:" + password + f"@rest-server:{port}/mainstay".encode()
+    return [_secret("rest-server", users), _secret("backup-repositories", urls)]
 
 
 def _secret(name: str, data: dict[str, bytes]) -> dict[str, Any]:

@@ -16,10 +16,17 @@ from tests.deploy.kubernetes.rendered import pod_of, workloads
 MADE_BY_STRIMZI = {"kafka-cluster-ca-cert", *(f"mainstay-{service}" for service in SERVICES)}
 
 
-@pytest.mark.parametrize("overlay", ["development", "production"])
-def test_every_secret_that_is_mounted_is_made_with_the_keys_that_are_asked_for(overlay: str) -> None:
-    made = {secret["metadata"]["name"]: secret["data"].keys() for secret in secrets_for(overlay)}
-    for workload in workloads(f"overlays/{overlay}"):
+@pytest.mark.parametrize(
+    ("overlay", "kind"),
+    [
+        ("overlays/development", "development"),
+        ("overlays/production", "production"),
+        ("examples/installation", "production"),
+    ],
+)
+def test_every_secret_that_is_mounted_is_made_with_the_keys_that_are_asked_for(overlay: str, kind: str) -> None:
+    made = {secret["metadata"]["name"]: secret["data"].keys() for secret in secrets_for(kind)}
+    for workload in workloads(overlay):
         for volume in pod_of(workload)["volumes"]:
             for source in volume.get("projected", {}).get("sources", []):
                 secret = source["secret"]
@@ -28,12 +35,13 @@ def test_every_secret_that_is_mounted_is_made_with_the_keys_that_are_asked_for(o
 
 
 def test_a_service_signs_in_to_a_database_of_its_own_with_a_password_of_its_own() -> None:
-    urls = [value(secret, "url") for secret in secrets_for("production") if "url" in secret["data"]]
-    passwords = {value(secret, "password") for secret in secrets_for("production") if "url" in secret["data"]}
-    assert len(passwords) == len(urls) == len(SERVICES)
-    for service, url in zip(SERVICES, urls, strict=True):
-        assert url.startswith(f"postgresql://mainstay_{service}:")
-        assert url.endswith(f"@postgres-rw:5432/mainstay_{service}")
+    databases = [secret for secret in secrets_for("production") if "url" in secret["data"]]
+    passwords = [value(secret, "password") for secret in databases]
+    assert len(set(passwords)) == len(SERVICES)
+    for service, secret, password in zip(SERVICES, databases, passwords, strict=True):
+        name = f"mainstay_{service}"
+        assert value(secret, "username") == name
+        assert value(secret, "url") == f"postgresql://{name}:{password}@postgres-rw:5432/{name}"
 
 
 def test_nothing_is_made_twice_alike() -> None:

@@ -87,6 +87,9 @@ INSTALLATION: Table = {
     **PRODUCTION,
     **to_each([party.name for party in OUTSIDE], ["kafka"], 9094),
     **to_each(["Strimzi"], ["kafka"], 8443, 9090, 9091, 9094),
+    **to_each(["backup-api"], ["rest-server"], 8000),
+    **to_each(["backup-worker"], ["rest-server"], 8000, 8001),
+    **to_each(["rest-server"], ["the name server"], 53),
 }
 
 
