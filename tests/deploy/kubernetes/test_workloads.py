@@ -218,7 +218,8 @@ def test_workers_scale_by_the_lag_that_they_tell_and_never_beyond_the_partitions
     assert scalers.keys() == {f"{service}-worker" for service in SERVICES}
     for name, spec in scalers.items():
         (trigger,) = spec["triggers"]
-        assert trigger["metadata"]["query"] == f'sum({metric}{{consumer="{name.removesuffix("-worker")}"}})'
+        told = f'{metric}{{consumer="{name.removesuffix("-worker")}"}}'
+        assert trigger["metadata"]["query"] == f"sum(max by (topic, partition) ({told}))"
         assert spec["minReplicaCount"] >= 2
         assert spec["maxReplicaCount"] <= CommonSettings.model_fields["kafka_partitions"].default
 
