@@ -7,7 +7,6 @@ from typing import Any
 
 from deploy.docs import yaml
 from deploy.kafka.acls import Acl, User, partner_user, service_user
-from deploy.opening import RECORDS_KEPT_FOR
 from deploy.services import SERVICES
 from shared.events.registry import TOPICS, partner_topic
 from shared.kit.settings import CommonSettings
@@ -26,7 +25,7 @@ Resource = dict[str, Any]
 
 def documents() -> dict[str, str]:
     """Path below the checkout → text: all topics, and a user with its ACLs for each service."""
-    partitions = CommonSettings.model_fields["kafka_partitions"].default
+    partitions = _default("kafka_partitions")
     return {
         f"{FOLDER}/topics.yaml": _MADE + _documents([topic(name, partitions) for name in TOPICS]),
         f"{FOLDER}/users.yaml": _MADE + _documents([user(service_user(service)) for service in SERVICES]),
@@ -48,7 +47,7 @@ def topic(name: str, partitions: int) -> Resource:
         "replicas": REPLICAS,
         "config": {
             "min.insync.replicas": IN_SYNC,
-            "retention.ms": RECORDS_KEPT_FOR // timedelta(milliseconds=1),
+            "retention.ms": timedelta(days=_default("kafka_retention_days")) // timedelta(milliseconds=1),
         },
     }
     return _resource("KafkaTopic", name.replace("_", "-"), spec)
@@ -61,6 +60,11 @@ def user(described: User) -> Resource:
         "authorization": {"type": "simple", "acls": [_acl(acl) for acl in described.acls]},
     }
     return _resource("KafkaUser", described.name, spec)
+
+
+def _default(setting: str) -> int:
+    found: int = CommonSettings.model_fields[setting].default
+    return found
 
 
 def _acl(acl: Acl) -> Resource:
