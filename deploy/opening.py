@@ -13,6 +13,7 @@ from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from deploy.environment import PREFIX, WrongSettings, explained
+from deploy.moving.mark import mark_of
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Unavailable
 from shared.kit import migrations, presence
@@ -187,8 +188,12 @@ def _too_old_said_of(runtime: Runtime) -> Iterator[None]:
 
 
 async def pending(runtime: Runtime) -> list[Revision]:
-    """Revisions not yet applied, oldest first; raises CannotOpen."""
+    """Revisions not yet applied, oldest first; raises CannotOpen, also for a database that is only half restored."""
     try:
+        if await mark_of(runtime.database) is not None:
+            raise CannotOpen(
+                f"The database of {runtime.name} is being restored, or a restore was cut off: do that to its end."
+            )
         return await migrations.pending(runtime.database, runtime.migrations)
     except AWAY as error:
         raise _away(f"the database of {runtime.name}", runtime.database) from error

@@ -17,6 +17,7 @@ from deploy.cli import (
     keys,
     kubernetes,
     migrate,
+    moving,
     parked,
     partners,
     restored,
@@ -64,6 +65,7 @@ waiting.add_to(app)
 upkeep.add_to(app)
 doctor.add_to(app)
 restored.add_to(app)
+moving.add_to(app)
 demo.add_to(app)
 app.add_typer(parked.parked, name="parked")
 app.add_typer(consumers.consumers, name="consumers")

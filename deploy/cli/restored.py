@@ -93,13 +93,13 @@ async def _restored(service: str, numbers: list[Number]) -> Restored:
             runtime = open_service(service, common, settings=settings)
         try:
             await insist_up_to_date(runtime)
-            await _sign_where_chains_are(runtime)
+            await sign_where_chains_are(runtime)
             return await restoring.restore(runtime.database, log, service, topics, memory_of(service), audit)
         finally:
             await runtime.close()
 
 
-async def _sign_where_chains_are(runtime: Runtime) -> None:
+async def sign_where_chains_are(runtime: Runtime) -> None:
     """The audit trail goes on from the backup: later heads, signed before the restore, no longer hold."""
     on_file, _breaks = signed_heads(runtime.name, runtime.data_dir)
     columns = audit_heads.c

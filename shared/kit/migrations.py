@@ -87,6 +87,11 @@ def lacking(pending: Sequence[Revision]) -> list[Revision]:
     return list(pending[: expands[-1]]) if expands else []
 
 
+def knows(folder: Path, revision: str) -> bool:
+    """Whether this version of the service has that revision."""
+    return any(found.id == revision for found in revisions_in(folder))
+
+
 async def drift(database: Database, own: sa.MetaData) -> list[Any]:
     """Differences between the migrated database and the declared tables; empty when they agree."""
 

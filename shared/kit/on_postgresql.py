@@ -33,6 +33,8 @@ STATEMENTS_PREPARED = 500
 
 T = TypeVar("T")
 
+_WITHOUT_BOUNDS = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+
 
 class PostgresqlLine:
     """One connection while somebody has it."""
@@ -131,6 +133,16 @@ class OnPostgresql:
                     return result
         finally:
             await engine.dispose()
+
+    async def apart(self) -> PostgresqlLine:
+        """A connection outside the pool and without bounds in time, for what takes as long as the data is large.
+
+        The caller closes it; raises DatabaseAway.
+        """
+        with translated():
+            line = await self._connect()
+            await line.connection.execute(_WITHOUT_BOUNDS)
+        return line
 
     @property
     def lent(self) -> int:

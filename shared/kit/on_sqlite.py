@@ -75,6 +75,7 @@ class OnSqlite:
         if not path or path == ":memory:":
             raise ValueError("an SQLite database is a file here")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         with translated():
             self._writer = SqliteLine(_connected(path))
             self._reader = SqliteLine(_connected(path))
@@ -156,6 +157,11 @@ class OnSqlite:
             await _to_its_end(outcome)
         finally:
             group.settle(outcome.exception())
+
+    async def apart(self) -> SqliteLine:
+        """A connection of the caller's own, who closes it; raises DatabaseAway."""
+        with translated():
+            return SqliteLine(_connected(self._path))
 
     async def now(self) -> datetime:
         """Everybody who has the file is on this machine."""

@@ -210,7 +210,7 @@ async def _on_topic(company: Installation, partner: Person) -> list[str]:
     """Ids on the partner's own topic, each once, in order."""
     topic, ids = partner_topic(partner.partner_id), {}
     async with log_of(company) as log:
-        async for records in restoring._all_on(log, f"test.{new_id()}", [topic]):
+        async for records in restoring.all_on(log, f"test.{new_id()}", [topic]):
             ids.update(dict.fromkeys(json.loads(record.value)["id"] for record in records))
     return list(ids)
 

@@ -108,6 +108,14 @@ class Workload:
     async def __aexit__(self, *_: object) -> None:
         await self.deployment.http.aclose()
 
+    async def go_on_at(self, url: str) -> None:
+        """The installation has moved: everybody signs in there, and what they know they know."""
+        await self.deployment.http.aclose()
+        self.deployment = Installation(url, patience=self.deployment.patience)
+        self.deployment.http.event_hooks["request"].append(self._count)
+        await self.__aenter__()
+        await self._all(Customer.sign_in)
+
     async def run(self, reached: Reached = _go_on) -> History:
         """`reached` is awaited with the name of each phase that is over."""
         for phase in (self.sign, self.open_windows, self.decide, self.end_terms):
@@ -184,10 +192,13 @@ class Customer:
         self._commands = 0
         self._person: Person
 
-    async def sign(self) -> None:
+    async def sign_in(self) -> None:
         self._person = await self._workload.deployment.person(
             f"customer-{self.number}", Role.CUSTOMER, customer_id=self.id
         )
+
+    async def sign(self) -> None:
+        await self.sign_in()
         own = f"/contracts/v1/customers/{self.id}"
         registration = {"name": f"Customer {self.number}", "language": self.language, "zone": self.zone}
         await self._post("register-customer", "/contracts/v1/customers", **registration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,15 +82,24 @@ class Installation:
 
 
 @contextmanager
-def embedded(**settings: str) -> Iterator[Installation]:
-    """Everything in one process on SQLite and the SQL event log; `settings` are variables of the environment."""
+def embedded(*, prepare: Callable[[Installation], None] | None = None, **settings: str) -> Iterator[Installation]:
+    """Everything in one process on SQLite and the SQL event log, unless `settings`, variables, say otherwise.
+
+    `prepare` is called before it starts.
+    """
     port = free_port()
     with folder_of_this_run("embedded") as folder:
         environment = _environment(folder, port) | {"MAINSTAY_MAILBOX_PORT": str(free_port())} | settings
         data = Path(environment["MAINSTAY_DATA_DIR"])
         process = _process("embedded", folder, environment, "run")
-        databases = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES} | {"log": f"sqlite:///{data}/events.db"}
-        with _started(Installation(f"http://localhost:{port}", data, {"embedded": process}, databases)) as running:
+        own = {name: f"sqlite:///{data}/{name}.db" for name in SERVICES}
+        databases = {name: settings.get(f"MAINSTAY_{name.upper()}_DATABASE_URL", url) for name, url in own.items()}
+        databases["log"] = f"sqlite:///{data}/events.db"
+        bootstrap = settings.get("MAINSTAY_KAFKA_BOOTSTRAP")
+        whole = Installation(f"http://localhost:{port}", data, {"embedded": process}, databases, bootstrap)
+        if prepare is not None:
+            prepare(whole)
+        with _started(whole) as running:
             yield running
 
 
@@ -102,11 +111,13 @@ def split(
     replicas: int,
     name: str,
     seats: int = 1,
+    prepare: Callable[[Installation], None] | None = None,
     **settings: str,
 ) -> Iterator[Installation]:
     """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka.
 
-    The front knows as many addresses of each API as there are `seats`; the first is taken.
+    The front knows as many addresses of each API as there are `seats`; the first is taken. `prepare` is called before
+    the first process starts.
     """
     ports = {service: [free_port() for _ in range(seats)] for service in SERVICES}
     port, smtp_port = free_port(), free_port()
@@ -130,7 +141,7 @@ def split(
             databases["log"] = postgres.url_for(f"{name}_log")
             environment |= {"MAINSTAY_EVENT_LOG": "sql", "MAINSTAY_EVENT_LOG_URL": databases["log"]}
         else:
-            run_apart(_forget_topics(kafka.bootstrap))
+            run_apart(forget_topics(kafka.bootstrap))
             environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
             environment["MAINSTAY_KAFKA_PARTITIONS"] = "4"
         _run(folder, environment, "migrate", "all")
@@ -146,11 +157,13 @@ def split(
                 processes[part] = _process(part, folder, own, "worker", service)
         bootstrap = kafka.bootstrap if kafka else None
         whole = Installation(f"http://localhost:{port}", folder / "data", processes, databases, bootstrap, ports)
+        if prepare is not None:
+            prepare(whole)
         with _started(whole) as running:
             yield running
 
 
-async def _forget_topics(bootstrap: str) -> None:
+async def forget_topics(bootstrap: str) -> None:
     """An installation with new databases would read what an earlier one told on the same broker."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()

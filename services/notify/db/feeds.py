@@ -51,6 +51,16 @@ async def put_back(tx: Transaction, partner_id: UUID, seq: int, event_id: UUID, 
         await add(tx, event_id, [(partner_id, seq, event)])
 
 
+async def go_on_after(tx: Transaction, partner_id: UUID, seq: int) -> None:
+    """After a restore: the partner has read up to `seq`, which is not given again; what was up to there is gone."""
+    columns = partner_streams.c
+    await tx.execute(
+        sa.update(partner_streams)
+        .where(columns.partner_id == partner_id, columns.last_seq < seq)
+        .values(last_seq=seq, purged_seq=seq)
+    )
+
+
 async def who_has(tx: Transaction, partner_ids: Collection[UUID], event_id: UUID) -> set[UUID]:
     """Those of the partners whose feed has this event already."""
     columns = partner_events.c

@@ -64,7 +64,7 @@ async def restore(
         own = await memory.topics(reader)
     facts: dict[tuple[Stream, Position], Envelope] = {}
     others: list[Delivered] = []
-    async for records in _all_on(log, reader_after_restore(service), [*topics, *own]):
+    async for records in all_on(log, reader_after_restore(service), [*topics, *own]):
         others += [record for record in records if record.topic in own and own[record.topic](record)]
         async with database.reading() as reader:
             facts.update(await _forgotten(reader, [record for record in records if record.topic not in own]))
@@ -87,7 +87,7 @@ def reader_after_restore(service: str) -> str:
 
 
 async def _forgotten(reader: Reader, records: Sequence[Delivered]) -> dict[tuple[Stream, Position], Envelope]:
-    known = await _told(reader, {Stream(record.topic, record.key) for record in records})
+    known = await told_of(reader, {Stream(record.topic, record.key) for record in records})
     found = {}
     for record in records:
         stream, position = Stream(record.topic, record.key), position_in(record)
@@ -96,7 +96,7 @@ async def _forgotten(reader: Reader, records: Sequence[Delivered]) -> dict[tuple
     return found
 
 
-async def _told(reader: Reader, keys: Collection[Stream]) -> dict[Stream, Position]:
+async def told_of(reader: Reader, keys: Collection[Stream]) -> dict[Stream, Position]:
     """How far this database knows that it has told of each key."""
     columns = streams.c
     found = {}
@@ -110,15 +110,24 @@ async def _told(reader: Reader, keys: Collection[Stream]) -> dict[Stream, Positi
     return found
 
 
-async def _all_on(log: EventLog, name: str, topics: Collection[str]) -> AsyncIterator[Sequence[Delivered]]:
-    """Everything that the log holds of these topics by now, in the order of each key."""
+async def all_on(
+    log: EventLog, name: str, topics: Collection[str], *, begin_at: Mapping[Partition, int] | None = None
+) -> AsyncIterator[Sequence[Delivered]]:
+    """Everything that the log holds of these topics by now, in the order of each key; raises LogAway.
+
+    `name` is that of nobody else who reads meanwhile. `begin_at`: offsets before which nothing is wanted.
+    """
+    earliest = begin_at or {}
     ends: dict[Partition, int] = {}
     reached: dict[Partition, int] = {}
 
     async def from_the_oldest(assigned: Collection[Partition], read_bounds: ReadBounds) -> Mapping[Partition, int]:
         bounds = await read_bounds()
         ends.update({partition: bounds[partition].end for partition in assigned})
-        begin = {partition: bounds[partition].oldest for partition in assigned}
+        begin = {
+            partition: min(max(bounds[partition].oldest, earliest.get(partition, 0)), bounds[partition].end)
+            for partition in assigned
+        }
         reached.update(begin)
         return begin
 

@@ -91,4 +91,4 @@ async def test_what_is_outside_the_language_is_recalled_as_its_service_says(bus:
 async def until_told(log: EventLog, language: Language, how_many: int) -> None:
     found: list[Delivered] = []
     while len(found) < how_many:
-        found = [one async for some in restoring._all_on(log, f"test.{new_id()}", [language.topic]) for one in some]
+        found = [one async for some in restoring.all_on(log, f"test.{new_id()}", [language.topic]) for one in some]

@@ -37,7 +37,7 @@ REGISTERED = "SELECT contract_id, pg_xact_commit_timestamp(xmin) FROM periods WH
 async def main_job(stage: Stage) -> AsyncIterator[Figure]:
     """Accept, invoice, pay, audit, register, by 16 customers at a time: services registered per second; no floor."""
     count = 60 if stage.quick else 200
-    with installation.embedded(**SETTINGS) as company:
+    with installation.embedded(prepare=None, **SETTINGS) as company:
         customers = Customers(company, rows_on_sqlite(company.data_dir))
         yield await _throughput("main job, embedded (1 process)", customers, count, list(company.processes.values()))
     with _split(stage, None, "job") as company:
@@ -86,7 +86,9 @@ def _at_the_job(company: Installation) -> list[ServerProcess]:
 
 @contextmanager
 def _split(stage: Stage, kafka: KafkaServer | None, name: str) -> Iterator[Installation]:
-    with installation.split(stage.postgres, kafka=kafka, replicas=1, name=name, seats=1, **SETTINGS) as company:
+    with installation.split(
+        stage.postgres, kafka=kafka, replicas=1, name=name, seats=1, prepare=None, **SETTINGS
+    ) as company:
         yield company
 
 

@@ -1,0 +1,44 @@
+"""All four services and the log of an installation, opened for whoever moves it whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import environment
+from deploy.environment import PREFIX, explained
+from deploy.opening import opened_log
+from deploy.services import SERVICES, open_service
+from shared.kit.bus.log import EventLog
+from shared.kit.runtime import Runtime
+from shared.kit.settings import CommonSettings
+
+
+@dataclass(frozen=True)
+class Whole:
+    """`repository_key`: where the operator keeps that key, when it is not in the data folder."""
+
+    common: CommonSettings
+    runtimes: Mapping[str, Runtime]
+    log: EventLog
+    repository_key: Path | None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.common.data_dir.absolute()
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Whole]:
+    """By the settings of the environment; raises WrongSettings, CannotOpen."""
+    common, settings = environment.read_common(), environment.read_all()
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(opened_log(common))
+        runtimes = {}
+        for name in SERVICES:
+            with explained(f"{PREFIX}{name.upper()}_"):
+                runtimes[name] = open_service(name, common, settings=settings[name])
+            stack.push_async_callback(runtimes[name].close)
+        yield Whole(common, runtimes, log, getattr(settings["backup"], "key_file", None))

@@ -1,0 +1,44 @@
+"""Tells on stderr what a long command is at, on a terminal within one line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+EVERY_SECONDS = 1.0
+EVERY_SECONDS_IN_A_FILE = 30.0
+
+
+class Progress:
+    """`quiet` says nothing. Counts are shown at most once a second on a terminal, twice a minute elsewhere."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = None if quiet else (stream or sys.stderr)
+        self._on_terminal = self._stream is not None and self._stream.isatty()
+        self._what = ""
+        self._shown_at = time.monotonic()
+
+    def begin(self, what: str) -> None:
+        """The next step, in words."""
+        self._what = what
+        self._show("")
+
+    def at(self, count: int, of: int | None = None) -> None:
+        """How far the step is."""
+        pause = EVERY_SECONDS if self._on_terminal else EVERY_SECONDS_IN_A_FILE
+        if time.monotonic() - self._shown_at >= pause:
+            self._show(f": {count:,}" + (f" of {of:,}" if of else ""))
+
+    def end(self) -> None:
+        if self._on_terminal:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+
+    def _show(self, count: str) -> None:
+        if self._stream is None:
+            return
+        self._shown_at = time.monotonic()
+        if self._on_terminal:
+            print(f"\r\x1b[K{self._what}{count}", end="", file=self._stream, flush=True)
+        else:
+            print(f"{self._what}{count}", file=self._stream, flush=True)
