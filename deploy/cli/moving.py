@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +14,7 @@ import typer
 from deploy import environment
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
 from deploy.folder import locked
+from deploy.moving import repository
 from deploy.moving.checking import check
 from deploy.moving.installation import opened
 from deploy.moving.manifest import Manifest
@@ -21,11 +22,16 @@ from deploy.moving.packing import Wanted, pack
 from deploy.moving.progress import Progress
 from deploy.moving.records import Scope
 from deploy.moving.unpacking import Unpacked, Wishes, unpack
+from services.backup.settings import BackupSettings
 from services.billing.domain.invoice import Number
 from shared.kernel.errors import Invalid
 
-Into = Annotated[Path, typer.Argument(help="A folder that does not exist yet.", dir_okay=True)]
-From = Annotated[Path, typer.Argument(help="The folder of the backup.", exists=True, file_okay=False)]
+Into = Annotated[
+    str,
+    typer.Argument(metavar="PLACE", help="A folder that does not exist yet, or restic:REPOSITORY, staged in TMPDIR."),
+]
+From = Annotated[str, typer.Argument(metavar="PLACE", help="The backup's folder, or restic:REPOSITORY.")]
+Snapshot = Annotated[str, typer.Option(help="Of a repository: which snapshot, by its id; default the newest.")]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(help="A file with the passphrase that seals the keys.", exists=True, dir_okay=False),
@@ -50,7 +56,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def backup_system(
-    folder: Into,
+    place: Into,
     passphrase_file: PassphraseFile = None,
     without_keys: WithoutKeys = False,
     with_repositories: Annotated[
@@ -70,11 +76,11 @@ def backup_system(
         repositories=with_repositories,
         records=records,
     )
-    _tell_packed(asyncio.run(_pack(folder, wanted, Progress(quiet=quiet))), folder, as_json=as_json)
+    _tell_packed(_pack(place, wanted, Progress(quiet=quiet)), place, as_json=as_json)
 
 
 def export(
-    folder: Into,
+    place: Into,
     passphrase_file: PassphraseFile = None,
     without_keys: WithoutKeys = False,
     without_repositories: Annotated[
@@ -99,12 +105,13 @@ def export(
     with ExitStack() as stack:
         if not while_running:
             stack.enter_context(locked(environment.read_common().data_dir.absolute()))
-        packed = asyncio.run(_pack(folder, wanted, Progress(quiet=quiet)))
-    _tell_packed(packed, folder, as_json=as_json)
+        packed = _pack(place, wanted, Progress(quiet=quiet))
+    _tell_packed(packed, place, as_json=as_json)
 
 
 def restore_system(
-    folder: From,
+    place: From,
+    snapshot: Snapshot = repository.NEWEST,
     passphrase_file: PassphraseFile = None,
     last_number: Annotated[
         list[str] | None,
@@ -133,11 +140,12 @@ def restore_system(
         old_log=old_log,
         records=records,
     )
-    _restore(folder, wishes, only_verify=verify, quiet=quiet, as_json=as_json)
+    _restore(place, snapshot, wishes, only_verify=verify, quiet=quiet, as_json=as_json)
 
 
 def import_(
-    folder: From,
+    place: From,
+    snapshot: Snapshot = repository.NEWEST,
     passphrase_file: PassphraseFile = None,
     verify: OnlyVerify = False,
     quiet: Quiet = False,
@@ -148,25 +156,49 @@ def import_(
     Nothing of it may run meanwhile. An import that was cut off is done again with the same command.
     """
     wishes = Wishes(passphrase=_passphrase_in(passphrase_file))
-    _restore(folder, wishes, only_verify=verify, quiet=quiet, as_json=as_json)
+    _restore(place, snapshot, wishes, only_verify=verify, quiet=quiet, as_json=as_json)
 
 
-def _restore(folder: Path, wishes: Wishes, *, only_verify: bool, quiet: bool, as_json: bool) -> None:
+def _restore(place: str, snapshot: str, wishes: Wishes, *, only_verify: bool, quiet: bool, as_json: bool) -> None:
     progress = Progress(quiet=quiet)
-    if only_verify:
-        _verify(folder, progress, as_json=as_json)
-        return
-    with locked(environment.read_common().data_dir.absolute()):
-        done = asyncio.run(_unpack(folder, wishes, progress))
+    with _fetched(place, snapshot) as folder:
+        if only_verify:
+            _verify(folder, progress, as_json=as_json)
+            return
+        with locked(environment.read_common().data_dir.absolute()):
+            done = asyncio.run(_unpack(folder, wishes, progress))
     if done is None:
         _tell_completed(as_json=as_json)
     else:
         _tell_unpacked(done, as_json=as_json)
 
 
-async def _pack(folder: Path, wanted: Wanted, progress: Progress) -> Manifest:
+def _pack(place: str, wanted: Wanted, progress: Progress) -> Manifest:
+    if not repository.is_repository(place):
+        return asyncio.run(_pack_into(Path(place).absolute(), wanted, progress))
+    with repository.staged() as folder:
+        return asyncio.run(_pack_into(folder, wanted, progress, keep_in=place))
+
+
+async def _pack_into(folder: Path, wanted: Wanted, progress: Progress, *, keep_in: str | None = None) -> Manifest:
     async with opened() as whole:
-        return await pack(whole, folder, wanted, progress)
+        packed = await pack(whole, folder, wanted, progress)
+        if keep_in is not None:
+            progress.begin("Handing it to restic")
+            await repository.keep(keep_in, folder, whole.restic)
+            progress.end()
+    return packed
+
+
+@contextmanager
+def _fetched(place: str, snapshot: str) -> Iterator[Path]:
+    """The backup as a folder; one out of a repository is there meanwhile."""
+    if not repository.is_repository(place):
+        yield Path(place).absolute()
+        return
+    with repository.staged() as folder:
+        asyncio.run(repository.fetch(place, snapshot, folder, environment.read(BackupSettings).restic))
+        yield folder
 
 
 async def _unpack(folder: Path, wishes: Wishes, progress: Progress) -> Unpacked | None:
@@ -223,17 +255,20 @@ def _sequences(given: Sequence[str]) -> dict[UUID, int]:
     return found
 
 
-def _tell_packed(packed: Manifest, folder: Path, *, as_json: bool) -> None:
+def _tell_packed(packed: Manifest, place: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_summary(packed))
         return
-    console.print(
-        f"{folder} holds this installation as it was at {packed.made_at:%Y-%m-%d %H:%M:%S} UTC: {_in_words(packed)}."
-    )
+    console.print(f"{_shown(place)} holds {_in_words(packed)}, as of {packed.made_at:%Y-%m-%d %H:%M:%S} UTC.")
     if packed.keys is None:
         complain(["The keys are NOT in it: without keys/ of the data folder nobody can restore from it."])
     if not packed.with_repositories:
         console.print("Repositories of servers' backups are not in it.")
+
+
+def _shown(place: str) -> str:
+    """The address of a repository may have a password in it."""
+    return "The repository" if repository.is_repository(place) else place
 
 
 def _tell_completed(*, as_json: bool) -> None:

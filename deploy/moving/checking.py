@@ -11,7 +11,6 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from deploy.moving import files, manifest
 from deploy.moving.lines import Digest, read_lines, sha256_of
@@ -101,11 +100,11 @@ def _check_chains(folder: Path, service: PackedService, findings: Findings, prog
     heads = _rows(folder, service, "audit_heads")
     for chain, rows in groupby(_sealed(folder, service, progress), key=itemgetter("chain")):
         head = next(heads, None)
-        last, before, holds, name = 0, GENESIS, True, str(UUID(chain))
+        last, before, holds = 0, GENESIS, True
         for row in rows:
             at = _EPOCH + timedelta(microseconds=row["at"])
             holds = holds and row["seq"] == last + 1
-            holds = holds and row_hash(before, name, row["seq"], at, row["event"]) == row["hash"]
+            holds = holds and row_hash(before, chain, row["seq"], at, row["event"]) == row["hash"]
             if not holds:
                 break
             last, before = row["seq"], row["hash"]

@@ -20,6 +20,7 @@ from deploy.moving.manifest import NotWhole, PackedFile
 from deploy.moving.progress import Progress
 from shared.kernel.errors import Conflict, Invalid
 from shared.kit.disk import sync_folder, write_durably
+from shared.kit.key_files import give_to_owner_of
 
 FILES = "files"
 LIST = "files.jsonl.gz"
@@ -104,8 +105,16 @@ def _copy(data_dir: Path, path: Path, target: Path, listed: Lines) -> int:
     return size
 
 
+def make_folder(folder: Path) -> None:
+    """With those above it, each for the owner of the one that it is in."""
+    if not folder.exists():
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700)
+        give_to_owner_of(folder.parent, folder)
+
+
 def _write_from(read: object, target: Path) -> tuple[int, str]:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target.parent)
     digest, size = hashlib.sha256(), 0
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as written:
         while piece := read.read(PIECE_BYTES):  # type: ignore[attr-defined]
@@ -154,6 +163,7 @@ def put_files(folder: Path, data_dir: Path, progress: Progress) -> int:
             fresh.unlink()
             raise NotWhole(f"{folder / FILES / file.path} is damaged. Use another copy of the backup.")
         fresh.chmod(file.mode)
+        give_to_owner_of(data_dir, fresh)
         fresh.replace(there)
         sync_folder(there.parent)
         written += 1
@@ -184,10 +194,14 @@ def keys_of(data_dir: Path, repository_key: Path | None) -> dict[str, bytes]:
     return found
 
 
-def seal(keys: Mapping[str, bytes], passphrase: str, path: Path) -> PackedFile:
-    """AES-256-GCM under a key that scrypt makes of the passphrase; raises PassphraseTooShort."""
+def insist_on_length(passphrase: str) -> None:
+    """Raises PassphraseTooShort."""
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise PassphraseTooShort()
+
+
+def seal(keys: Mapping[str, bytes], passphrase: str, path: Path) -> PackedFile:
+    """AES-256-GCM under a key that scrypt makes of the passphrase."""
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
     content = json.dumps({name: base64.b64encode(key).decode() for name, key in keys.items()}).encode()
     closed = AESGCM(_key(passphrase, salt)).encrypt(nonce, content, None)
@@ -214,8 +228,9 @@ def put_keys(keys: Mapping[str, bytes], data_dir: Path, repository_key: Path | N
             raise AnotherFileThere(f"{path} is another key than in the backup: move it away first.")
     for path, key in places.items():
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_durably(path, key)
+            give_to_owner_of(path.parent, path)
 
 
 def _place(name: str, data_dir: Path, repository_key: Path | None) -> Path:

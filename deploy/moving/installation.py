@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from deploy import environment
 from deploy.environment import PREFIX, explained
 from deploy.opening import opened_log
 from deploy.services import SERVICES, open_service
+from services.backup.settings import BackupSettings
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
@@ -18,12 +20,13 @@ from shared.kit.settings import CommonSettings
 
 @dataclass(frozen=True)
 class Whole:
-    """`repository_key`: where the operator keeps that key, when it is not in the data folder."""
+    """`repository_key`: where the operator keeps that key, when it is not in the data folder; `restic`: the program."""
 
     common: CommonSettings
     runtimes: Mapping[str, Runtime]
     log: EventLog
     repository_key: Path | None
+    restic: str
 
     @property
     def data_dir(self) -> Path:
@@ -41,4 +44,5 @@ async def opened() -> AsyncIterator[Whole]:
             with explained(f"{PREFIX}{name.upper()}_"):
                 runtimes[name] = open_service(name, common, settings=settings[name])
             stack.push_async_callback(runtimes[name].close)
-        yield Whole(common, runtimes, log, getattr(settings["backup"], "key_file", None))
+        own = cast(BackupSettings, settings["backup"])
+        yield Whole(common, runtimes, log, own.key_file, own.restic)

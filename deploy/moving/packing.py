@@ -24,6 +24,7 @@ from shared.kernel.ids import new_id
 from shared.kit import migrations
 from shared.kit.bus.tables import stream_epoch
 from shared.kit.disk import room_on_disk, sync_folder
+from shared.kit.signing_keys import SigningKeys
 from shared.kit.tables import virtual_clock
 
 UNFINISHED = ".unfinished"
@@ -69,7 +70,8 @@ def _make(folder: Path, unfinished: Path) -> None:
 async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) -> Manifest:
     for runtime in whole.runtimes.values():
         await insist_up_to_date(runtime)
-    keys = _seal_keys(whole, folder, wanted.passphrase)
+    if wanted.passphrase is not None:
+        files.insist_on_length(wanted.passphrase)
     progress.begin("Waiting for a moment in which all stand still")
     async with cut(whole.runtimes) as snapshots:
         made_at = min(snapshot.taken_at for snapshot in snapshots.values())
@@ -82,9 +84,11 @@ async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) 
             await _pack_service(whole, snapshot, offsets[name], folder, progress)
             for name, snapshot in snapshots.items()
         ]
-    # Rows name files and never the other way round, and a file is there before its row is.
+    # After the rows that name them: a file is there before its row is, and stays.
     progress.begin("Copying files")
-    listed, size = files.copy_files(whole.data_dir, folder, repositories=wanted.repositories, progress=progress)
+    with SigningKeys(whole.data_dir).in_use():
+        keys = _seal_keys(whole, folder, wanted.passphrase)
+        listed, size = files.copy_files(whole.data_dir, folder, repositories=wanted.repositories, progress=progress)
     return Manifest(
         id=new_id(),
         kind=wanted.kind,

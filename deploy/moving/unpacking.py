@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from deploy.cli.audit import verify_trail
+from deploy.cli.operator import me
 from deploy.cli.restored import sign_where_chains_are
 from deploy.moving import files
 from deploy.moving.checking import check
@@ -209,7 +209,7 @@ async def _begin_anew(runtime: Runtime, log: EventLog, packed: Manifest, wishes:
         if runtime.name == "notify":
             for partner_id, sequence in wishes.last_sequences.items():
                 await feeds.go_on_after(tx, partner_id, sequence)
-        tx.actor = f"cli:{getpass.getuser()}"
+        tx.actor = me()
         kinds = Counter(one.type for one in found.forgotten)
         details = {"backup": str(packed.id), "made_at": packed.made_at.isoformat(), "forgotten": dict(kinds)}
         audit_trail.record(tx, None, "restored-system", UUID(int=0), epoch=found.epoch, **details)

@@ -89,7 +89,7 @@ def lacking(pending: Sequence[Revision]) -> list[Revision]:
 
 def knows(folder: Path, revision: str) -> bool:
     """Whether this version of the service has that revision."""
-    return any(found.id == revision for found in revisions_in(folder))
+    return any(found.number == revision for found in revisions_in(folder))
 
 
 async def drift(database: Database, own: sa.MetaData) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deploy.services import SERVICES
 from shared.kit.bus.tables import consumer_offsets, parked_events
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
 from tests.deploy.moving.conftest import Company, issue, next_number, records_on_the_log, seal_rows
+from tests.infrastructure.restic import ResticBinary
 
 
 def test_all_of_it_is_there_again_and_goes_on(company: Company) -> None:
@@ -70,6 +72,25 @@ def test_keys_open_with_their_passphrase_only(company: Company) -> None:
     company.go_to("old")
     company.passphrase_file.write_text("short\n")
     assert mainstay("export", f"{company.backup}-2", *company.keys).returncode == 1
+
+
+def test_a_restic_repository_keeps_backups_and_gives_the_newest_or_the_one_named(
+    company: Company, restic_binary: ResticBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"restic:{company.backup.parent / 'repository'}"
+    done = mainstay("backup-system", place, *company.keys)
+    assert (done.returncode, "set RESTIC_PASSWORD_FILE" in done.stderr) == (3, True)
+    monkeypatch.setenv("RESTIC_PASSWORD_FILE", str(company.passphrase_file))
+    monkeypatch.setenv("MAINSTAY_BACKUP_RESTIC", str(restic_binary.path))
+    done = mainstay("backup-system", place, *company.keys)
+    assert (done.returncode, "restic backup ended with" in done.stderr) == (3, True)
+    command = [str(restic_binary.path), "init", "--quiet", "--repo", place.removeprefix("restic:")]
+    subprocess.run(command, check=True, timeout=60)
+    first = told("backup-system", place, *company.keys)
+    second = told("backup-system", place, *company.keys)
+    assert told("restore-system", place, "--verify", "--quiet")["id"] == second["id"] != first["id"]
+    company.go_to("new")
+    assert told("restore-system", place, *company.keys)["id"] == second["id"]
 
 
 def test_nothing_is_restored_over_what_is_there(company: Company) -> None:
