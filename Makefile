@@ -25,7 +25,7 @@ down: ## Stop what `make up` started; its data stays
 
 # Two processes; a file's tests stay together, so that each process has servers of its own and shares them.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
-test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime,kustomize insists on real servers
+test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime,kustomize,promtool insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-compose: development ## Play the company under Docker Compose while its containers die; ARGS='--only production'

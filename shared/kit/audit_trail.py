@@ -22,11 +22,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from shared.kernel.errors import Unavailable
 from shared.kit.bus import sets
 from shared.kit.db import Database, LockedByAnother, Reader, Transaction
+from shared.kit.measuring import Reading
 from shared.kit.signed_heads import Head, SignedHeads
 from shared.kit.signing_keys import SigningKeys
 from shared.kit.statements import Fixed
@@ -46,6 +47,9 @@ _SEAL_LOCK = 0x4D535441  # one sealer at a time on PostgreSQL; SQLite has one wr
 
 log = structlog.get_logger("audit")
 SEALED = Counter("mainstay_audit_sealed_total", "Audit rows sealed into their chain", ["service"])
+OLDEST_UNSEALED = Gauge(
+    "mainstay_audit_oldest_unsealed_seconds", "How long the oldest audit row has waited for its seal", ["service"]
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,11 @@ async def sealed_rows_of_all(
         )
         for chain, rows in groupby(found, key=itemgetter(0))
     ]
+
+
+async def measure(reader: Reader) -> list[Reading]:
+    at: datetime | None = await reader.scalar(_FIRST_UNSEALED)
+    return [Reading(OLDEST_UNSEALED, max((reader.now - at).total_seconds(), 0.0) if at else 0.0)]
 
 
 class Sealer:
@@ -257,6 +266,7 @@ _SEALED_OF_ALL = Fixed(
     .limit(sa.bindparam("at_most"))
 )
 _ANY_UNSEALED = Fixed(sa.select(audit_rows.c.id).where(sa.text("seq IS NULL")).limit(1))
+_FIRST_UNSEALED = Fixed(sa.select(audit_rows.c.at).where(sa.text("seq IS NULL")).order_by(audit_rows.c.id).limit(1))
 _UNSEALED = Fixed(
     sa.select(audit_rows.c.id, audit_rows.c.chain, _EVENT, _AT)
     .where(sa.text("seq IS NULL"))

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import structlog
+from prometheus_client import Gauge
 
 from shared.kernel.errors import Unavailable
 from shared.kit import audit_trail, idempotency, schedule
@@ -26,6 +28,9 @@ STANDS_STILL_SECONDS = 180.0
 """Longer than any turn of a loop can take: each statement, append and join in it has a bound of its own."""
 
 log = structlog.get_logger("worker")
+LOOP_IDLE = Gauge(
+    "mainstay_worker_loop_idle_seconds", "Since when a worker's loop has not come round", ["service", "loop"]
+)
 
 
 class Loop(Protocol):
@@ -52,7 +57,10 @@ class Worker:
         self.sealer = audit_trail.Sealer(database, runtime.name, runtime.data_dir)
         self.housekeeper = _Housekeeper(database)
         self.measurer = Measurer(
-            database, runtime.name, [schedule.measure, *measures], may_measure=self.relay.has_first_shard
+            database,
+            runtime.name,
+            [schedule.measure, audit_trail.measure, *measures],
+            may_measure=self.relay.has_first_shard,
         )
         self._running: Mapping[str, asyncio.Future[None]] = {}
 
@@ -81,6 +89,8 @@ class Worker:
     async def _run(self, stop: asyncio.Event) -> None:
         tasks = {name: asyncio.ensure_future(loop.run(stop)) for name, loop in self.loops.items()}
         self._running = tasks
+        for name, loop in self.loops.items():
+            LOOP_IDLE.labels(self.runtime.name, name).set_function(partial(_idle_seconds, loop))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
         failure: BaseException | None = None
@@ -95,8 +105,15 @@ class Worker:
         for task in slow:
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for name in self.loops:
+            with suppress(KeyError):
+                LOOP_IDLE.remove(self.runtime.name, name)
         if failure is not None:
             raise failure
+
+
+def _idle_seconds(loop: Loop) -> float:
+    return max(time.monotonic() - loop.turned_at, 0.0)
 
 
 class _Housekeeper:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.infrastructure import faketime, kafka_server, kustomize, postgres, restic, small_disk
+from tests.infrastructure import faketime, kafka_server, kustomize, postgres, promtool, restic, small_disk
 from tests.infrastructure.missing import Missing
 
 REQUIRE_VARIABLE = "MAINSTAY_REQUIRE"
@@ -20,6 +20,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "kafka": kafka_server.describe,
     "restic": restic.describe,
     "faketime": faketime.describe,
+    "promtool": promtool.describe,
     "tmpfs": small_disk.describe,
     "kustomize": kustomize.describe,
 }

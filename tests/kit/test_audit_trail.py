@@ -152,6 +152,20 @@ async def test_what_was_recorded_is_read_back_with_its_instant(trail: Database, 
     }
 
 
+async def test_a_row_that_waits_for_its_seal_is_measured(trail: Database, tmp_path: Path) -> None:
+    async def waits() -> float:
+        async with trail.reading() as reader:
+            reader.now += timedelta(minutes=5)
+            [reading] = await audit_trail.measure(reader)
+        return reading.value
+
+    assert await waits() == 0
+    await note(trail, new_id(), 1)
+    assert 300 <= await waits() < 360
+    await Sealer(trail, "parcels", tmp_path).seal()
+    assert await waits() == 0
+
+
 async def test_two_sealers_at_once_make_one_chain(trail: Database, tmp_path: Path) -> None:
     customer = new_id()
 

@@ -85,6 +85,8 @@ class Consumer:
         self._reached: dict[Partition, int] = {}
         self._shown: set[Partition] = set()
         self._subscription: Subscription | None = None
+        for counter in (metrics.GAPS, metrics.LOG_REWOUND):
+            counter.labels(name)  # Shown as zero from the start, or nobody would see the first one as a change.
         self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:

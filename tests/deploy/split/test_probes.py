@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from deploy import services
 from deploy.opening import migrate, opened_log
@@ -64,6 +65,9 @@ async def test_a_worker_whose_loops_turn_is_alive_and_ready(tmp_path: Path) -> N
 
         await eventually(all_have_turned)
         assert await asked(probes, "/livez") == (200, {"status": "ok"})
+        idle = REGISTRY.get_sample_value("mainstay_worker_loop_idle_seconds", {"service": "billing", "loop": "relay"})
+        assert idle is not None
+        assert 0 <= idle < STANDS_STILL_SECONDS
         status, body = await asked(probes, "/readyz")
         assert (status, body["parts"]) == (200, {"worker": "ok", "database": "ok", "log": "ok"})
 
