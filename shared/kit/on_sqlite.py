@@ -1,4 +1,4 @@
-"""Transactions on SQLite: statements run inline; a contended BEGIN and the COMMIT hop to a thread (ADRs 0003, 0029)."""
+"""Transactions on SQLite: statements run inline; a contended BEGIN and the COMMIT hop to a thread (ADRs 0003, 0038)."""
 
 from __future__ import annotations
 
