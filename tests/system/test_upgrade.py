@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ async def test_a_rolling_upgrade_fails_no_request_and_loses_no_event(company: In
         await migrated(company, tree, "all")
         # Who tells what the others do not know goes first.
         await asyncio.gather(move(company, tree, "contracts"), go_back(company, "worker-billing-1"))
-        await signing.more()
+        await signing.one_more()
         too_early = migrated(company, tree, "billing", "--contract", code=1)
         refused, *_ = await asyncio.gather(too_early, move(company, tree, "backup"), move(company, tree, "notify"))
         assert refused["refused"]["billing"]["code"] == "OlderProcessRuns"
@@ -55,7 +55,7 @@ async def test_a_rolling_upgrade_fails_no_request_and_loses_no_event(company: In
         await move(company, tree, "billing")
         done = await migrated(company, tree, "billing", "--contract")
         assert (len(done["applied"]["billing"]), done["pending"]["billing"]) == (1, [])
-        await signing.more()
+        await signing.one_more()
     assert signing.failures == []
     assert all(answer.attempts == 1 for one in signing.histories for answer in one.answers)
     await insist_on_both_releases(company, await history.check(company, *signing.histories))
@@ -77,47 +77,48 @@ async def insist_on_both_releases(company: Installation, evidence: Evidence) -> 
 
 
 class Signing:
-    """Customers who sign, some at a time, for as long as it goes on; what went wrong for them is kept."""
+    """Customers who sign, some at a time, until told to stop; what went wrong for them is kept."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self.histories: list[History] = []
         self.failures: list[str] = []
-        self.rounds = 0
+        self.goes_on = True
+        self.task = asyncio.create_task(self._run())
 
-    async def run(self) -> None:
-        while True:
-            async with Workload(self._url, seed=self.rounds + 1, customers=CUSTOMERS_AT_ONCE) as workload:
+    async def _run(self) -> None:
+        while self.goes_on:
+            seed = len(self.histories) + 1
+            async with Workload(self._url, seed=seed, customers=CUSTOMERS_AT_ONCE) as workload:
                 http = workload.deployment.http
                 http._transport = Watched(http._transport, self.failures)
                 self.histories.append(workload.history)
                 await workload.sign()
-            self.rounds += 1
 
-    async def more(self) -> None:
-        """Until another round is over."""
-        before = self.rounds
+    async def one_more(self) -> None:
+        """Until one more contract is accepted."""
+        before = self._accepted()
 
-        async def is_over() -> bool:
+        async def is_there() -> bool:
             if self.task.done():
                 self.task.result()
-            return self.rounds > before
+            return self._accepted() > before
 
-        await eventually(is_over, timeout=90, what="another round of customers")
+        await eventually(is_there, timeout=90, what="one more contract")
 
-    task: asyncio.Task[None]
+    def _accepted(self) -> int:
+        return sum(len(one.accepted("accept-contract")) for one in self.histories)
 
 
 @asynccontextmanager
 async def traffic(company: Installation) -> AsyncIterator[Signing]:
     signing = Signing(company.url)
-    signing.task = asyncio.create_task(signing.run())
     try:
         yield signing
+        signing.goes_on = False
+        await signing.task
     finally:
         signing.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await signing.task
 
 
 class Watched(httpx.AsyncBaseTransport):
