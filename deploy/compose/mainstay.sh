@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Mainstay under Docker Compose: mainstay.sh [--production] COMMAND
-#   up            build, bring up, wait until everything answers
-#   partner ID    give a partner's Kafka user its rights and a password, kept in secrets/ (production)
-#   …             any other command of `docker compose`, such as down, ps, logs, exec
+#   up   build, bring up, wait until everything answers
+#   …    any other command of `docker compose`, such as down, ps, logs, exec
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,7 +14,6 @@ main() {
     [ -z "${DEPLOY_ALSO:-}" ] || files+=(-f "$DEPLOY_ALSO")
     case ${1:-} in
         up) shift; make_secrets "$overlay"; bring_up "$@" ;;
-        partner) admit_partner "${2:?whose?}" ;;
         *) make_secrets "$overlay"; exec docker compose "${files[@]}" "$@" ;;
     esac
 }
@@ -32,16 +30,6 @@ bring_up() {
     docker compose "${files[@]}" build --quiet
     docker compose "${files[@]}" up --detach --wait --remove-orphans "$@" \
         edge contracts-worker billing-worker backup-worker notify-worker
-}
-
-admit_partner() {
-    local password=${DEPLOY_SECRETS:-secrets}/partner_$1
-    [ -e "$password" ] || (umask 077 && openssl rand -hex 32 >"$password")
-    local run=(docker compose "${files[@]}" run --rm --no-deps -T)
-    local rights
-    rights=$("${run[@]}" --entrypoint mainstay kafka-acls topics acls --partner "$1" --format kafka-acls)
-    { cat "$password"; printf '%s\n' "$rights"; } | "${run[@]}" kafka-access partner "$1"
-    echo "partner-$1 may read its topic; its password is in $password."
 }
 
 main "$@"

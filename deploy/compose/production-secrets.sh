@@ -11,7 +11,7 @@ cd "${1:?usage: production-secrets.sh FOLDER}"
 days=825
 
 main() {
-    for user in contracts billing backup notify topics; do
+    for user in contracts billing backup notify topics operator; do
         [ -e "kafka_${user}_password" ] || openssl rand -hex 32 | kept "kafka_${user}_password"
     done
     [ -e notify_smtp_password ] || kept notify_smtp_password </dev/null

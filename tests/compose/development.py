@@ -13,7 +13,7 @@ from tests.compose.ending import end_state
 from tests.compose.stack import PARTS, Stack, brought_up, sizes_over_the_base
 from tests.infrastructure.waiting import eventually
 
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 420.0
 ROWS_BETWEEN = 3
 LARGEST_IMAGE_MB = 250
 

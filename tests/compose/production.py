@@ -27,7 +27,7 @@ from tests.infrastructure.process import free_port
 from tests.infrastructure.waiting import eventually, wait_until
 
 HERE = Path(__file__).parent
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 420.0
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 ROWS_BEFORE_A_DEATH = 6
 NOTICES = Counter({"invoice-issued": 1, "payment-approved": 1, "service-registered": 1})
@@ -172,13 +172,14 @@ def is_whole(stack: Stack) -> bool:
 
 async def expect_the_partner_to_read_its_topic_only(stack: Stack, story: Beginning, bootstrap: list[str]) -> None:
     partner = story.partner.partner_id
-    stack.script("partner", str(partner))
+    command = ("partners", "kafka-access", str(partner), "--json")
+    given = json.loads(stack.script("run", "--rm", "-T", "operator", *command))
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         security_protocol="SASL_SSL",
         sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=f"partner-{partner}",
-        sasl_plain_password=(stack.secrets / f"partner_{partner}").read_text().strip(),
+        sasl_plain_username=given["user"],
+        sasl_plain_password=given["password"],
         ssl_context=ssl.create_default_context(cafile=stack.secrets / "kafka_ca"),
         auto_offset_reset="earliest",
         enable_auto_commit=False,

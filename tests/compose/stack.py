@@ -24,7 +24,7 @@ PARTS = (
 )
 """What runs all the time in either set-up, besides its brokers."""
 UP_SECONDS = 1200
-HEALTHY_SECONDS = 240
+HEALTHY_SECONDS = 420
 LAST_LINES = 60
 
 
@@ -94,6 +94,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": self.project,
             "DEPLOY_SECRETS": str(self.secrets),
             "MAINSTAY_PORT": str(self.port),
+            "MAINSTAY_KAFKA_PARTITIONS": "4",
             **self.settings,
         }
 

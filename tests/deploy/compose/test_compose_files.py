@@ -75,7 +75,7 @@ def test_every_secret_is_a_file_in_one_folder(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_service_holds_another_services_secret(overlay: str) -> None:
-    trusted = {"postgres", "migrate", "kafka-access"}
+    trusted = {"postgres", "migrate", "kafka-users", "operator"}
     for name, service in services_of(overlay).items():
         own = name.rpartition("-")[0]
         others = {other for other in SERVICES if other != own}
@@ -134,7 +134,8 @@ def test_up_waits_for_everything(overlay: str) -> None:
     script = (FOLDER / "mainstay.sh").read_text()
     named = re.search(r"--remove-orphans \"\$@\" \\\n\s*(.*)\n", script)
     assert named is not None
-    assert awaited_by(services_of(overlay), *named[1].split()) == set(services_of(overlay))
+    everything = {name for name, service in services_of(overlay).items() if "profiles" not in service}
+    assert awaited_by(services_of(overlay), *named[1].split()) == everything
 
 
 @pytest.mark.parametrize(("overlay", "name"), [each for each in EVERYTHING if is_ours(services_of(each[0])[each[1]])])
@@ -155,7 +156,7 @@ def test_production_has_no_development_sign_in_mailbox_or_clock() -> None:
     for name, service in services.items():
         variables = service.get("environment", {})
         assert "MAINSTAY_CLOCK" not in variables
-        if is_ours(service) and name not in {"edge", "kafka-acls"}:
+        if is_ours(service) and name != "edge":
             assert variables["MAINSTAY_MODE"] == "production"
             assert variables["MAINSTAY_OIDC_ISSUER"].startswith("${MAINSTAY_OIDC_ISSUER:?")
             assert variables["MAINSTAY_OIDC_JWKS_URL"] is None
@@ -182,6 +183,8 @@ def test_every_kafka_user_has_its_password_and_its_own_rights() -> None:
     assert names == {user_of(service) for service in SERVICES}
     assert services["topics"]["environment"]["MAINSTAY_KAFKA_USERNAME"] == TOPICS_USER
     given = {
-        f"mainstay-{secret.split('_')[1]}" for secret in secrets_of(services["kafka-access"]) if "password" in secret
+        f"mainstay-{secret.split('_')[1]}" for secret in secrets_of(services["kafka-users"]) if "password" in secret
     }
-    assert given == {user.name for user in users()}
+    assert given == {user.name for user in users()} | {"mainstay-operator"}
+    supers = services["kafka-1"]["environment"]["KAFKA_SUPER_USERS"].split(";")
+    assert set(supers) == {f"User:CN={name}" for name in (*BROKERS, "kafka-operator")} | {"User:mainstay-operator"}
