@@ -31,7 +31,7 @@ RUN groupadd --gid 10001 mainstay \
 COPY --chmod=0755 deploy/docker/answers /usr/local/bin/answers
 # What `answers` asks; a worker's container names its own port.
 ENV HEALTH_URL=http://127.0.0.1:8000/readyz
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["answers"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["answers"]
 
 FROM base AS edge
 LABEL org.opencontainers.image.title="Mainstay edge" \

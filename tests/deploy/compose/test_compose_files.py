@@ -40,6 +40,7 @@ def test_a_container_is_bounded_hardened_and_watched(overlay: str, name: str) ->
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["logging"]["options"]["max-size"], "a log without an end fills the disk"
+    assert service["dns_opt"] == ["timeout:1", "attempts:2"], "a dead container's name would hang its callers"
     assert "privileged" not in service
     assert service.get("user") in {None, "postgres"}
     if is_job(service):
