@@ -18,6 +18,7 @@ NAMESPACE = "mainstay"
 
 commands = typer.Typer(help="What an installation on Kubernetes needs once.", no_args_is_help=True)
 
+Data = dict[str, bytes]
 Overlay = Literal["development", "production"]
 Hostname = Annotated[str | None, typer.Option(help="Where PostgreSQL answers; default that of the overlay.")]
 _REPOSITORIES_AT = {"adding": 8000, "deleting": 8001}
@@ -30,26 +31,27 @@ def print_secrets(
     database_host: Hostname = None,
 ) -> None:
     """Print Secrets with new passwords and keys, for `kubectl create -f -`, which replaces none that is there."""
+    made = secrets_of(overlay, database_host)
+    print_json({"apiVersion": "v1", "kind": "List", "items": [_resource(name, data) for name, data in made.items()]})
+
+
+def secrets_of(overlay: Overlay, database_host: str | None = None) -> dict[str, Data]:
+    """Secret → key → a new value."""
     host = database_host or _DATABASE_AT[overlay]
-    found = [_database(service, host) for service in SERVICES]
+    made = {f"{service}-database": _database(service, host) for service in SERVICES}
     if overlay == "development":
-        found.append(_secret("postgres", {"password": _password()}))
-    else:
-        found.append(_secret("backup-key", {"key": secrets.token_bytes(BACKUP_KEY_BYTES)}))
-        found += _repositories()
-    print_json({"apiVersion": "v1", "kind": "List", "items": found})
+        return made | {"postgres": {"password": _password()}}
+    return made | {"backup-key": {"key": secrets.token_bytes(BACKUP_KEY_BYTES)}} | _repositories()
 
 
-def _database(service: str, host: str) -> dict[str, Any]:
-    """Role and database have the same name; CloudNativePG gives the role this password, and follows when it changes."""
+def _database(service: str, host: str) -> Data:
+    """Role and database have the same name."""
     name, password = f"mainstay_{service}", _password()
     url = f"postgresql://{name}:{password.decode()}@{host}:5432/{name}"
-    secret = _secret(f"{service}-database", {"username": name.encode(), "password": password, "url": url.encode()})
-    secret["metadata"]["labels"] = {"cnpg.io/reload": "true"}
-    return secret | {"type": "kubernetes.io/basic-auth"}
+    return {"username": name.encode(), "password": password, "url": url.encode()}
 
 
-def _repositories() -> list[dict[str, Any]]:
+def _repositories() -> dict[str, Data]:
     """For components/rest-server: two addresses of the same repositories, each with a password of its own."""
     users, urls = {}, {}
     for way, port in _REPOSITORIES_AT.items():
@@ -58,15 +60,20 @@ def _repositories() -> list[dict[str, Any]]:
         digest = base64.b64encode(hashlib.sha1(password, usedforsecurity=False).digest())
         users[way] = b"mainstay:{SHA}" + digest + b"\n"
         urls[way] = b"rest:http://mainstay:" + password + f"@rest-server:{port}/mainstay".encode()
-    return [_secret("rest-server", users), _secret("backup-repositories", urls)]
-
-
-def _secret(name: str, data: dict[str, bytes]) -> dict[str, Any]:
-    coded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    metadata: dict[str, Any] = {"name": name, "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": coded}
+    return {"rest-server": users, "backup-repositories": urls}
 
 
 def _password() -> bytes:
     # Fit for a URL as it is.
     return secrets.token_urlsafe(PASSWORD_BYTES).encode()
+
+
+def _resource(name: str, data: Data) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": NAMESPACE}
+    kind = "Opaque"
+    if "username" in data:
+        # CloudNativePG gives the role this password, and follows when it changes.
+        metadata["labels"] = {"cnpg.io/reload": "true"}
+        kind = "kubernetes.io/basic-auth"
+    coded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": coded}
