@@ -23,6 +23,7 @@ from joserfc.jwk import KeySet, OKPKey
 
 from shared.kernel.errors import Forbidden, Unauthenticated, Unavailable
 from shared.kit.key_files import content_of
+from shared.kit.tracing import step
 
 REMEMBER_SECONDS = 60
 REMEMBER_AT_MOST = 10_000
@@ -130,9 +131,10 @@ class DiscoveredKeys:
 
     async def _fetch(self) -> None:
         try:
-            async with httpx.AsyncClient(timeout=5) as client:
-                where = self._jwks_url or await self._discovered(client)
-                jwks = (await client.get(where)).raise_for_status().json()
+            with step("fetch signing keys", "CLIENT", {}):
+                async with httpx.AsyncClient(timeout=5) as client:
+                    where = self._jwks_url or await self._discovered(client)
+                    jwks = (await client.get(where)).raise_for_status().json()
             self._keys = public_keys_in(jwks)
             self._fetched = time.monotonic()
         except (httpx.HTTPError, httpx.InvalidURL, JoseError, KeyError, ValueError, TypeError, AttributeError):

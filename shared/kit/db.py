@@ -22,6 +22,7 @@ from shared.kit.database_trouble import DatabaseAway, LockedByAnother, OutcomeUn
 from shared.kit.on_postgresql import OnPostgresql, PostgresqlLine
 from shared.kit.on_sqlite import OnSqlite, SqliteLine
 from shared.kit.statements import Fixed, Outcome, Parameters, Rows, Statement
+from shared.kit.tracing import Tracing, step
 
 __all__ = [
     "Database",
@@ -224,6 +225,8 @@ class Database:
         self.now_in: Callable[[Reader], Awaitable[datetime]] | None = None
         self.commit_hooks: list[CommitHook] = []
         self.doorbells: list[Callable[[], None]] = []
+        self.tracing: Tracing | None = None
+        """Where it is set, who works with this database leaves spans."""
         self.statements = 0
         self.transactions = 0
         self._probe: asyncio.Task[bool] | None = None
@@ -233,6 +236,7 @@ class Database:
             self.dialect, self.driver = "sqlite", OnSqlite(self.url)
         else:
             self.dialect, self.driver = "postgresql", OnPostgresql(self.url, pool_size=pool_size, name=name)
+        self._described = {"db.system.name": self.dialect}
 
     async def real_now(self) -> datetime:
         """The database's own clock, which rules leases whatever the replica's clock says."""
@@ -281,15 +285,18 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, roll back on any error; raises DatabaseAway, NoRoom, LockedByAnother, OutcomeUnknown."""
         self.transactions += 1
-        async with self.driver.writing() as line:
-            await self._set_clock(line)
-            tx = Transaction(self, self.clock.now(), line)
-            if self.now_in is not None:
-                tx.now = await self.now_in(tx)
-            yield tx
-            for hook in self.commit_hooks:
-                await hook(tx)
-            await tx.settle()
+        with step("transaction", "CLIENT", self._described):
+            async with self.driver.writing() as line:
+                await self._set_clock(line)
+                tx = Transaction(self, self.clock.now(), line)
+                if self.now_in is not None:
+                    tx.now = await self.now_in(tx)
+                if self.tracing is not None:
+                    tx.traceparent = self.tracing.traceparent()
+                yield tx
+                for hook in self.commit_hooks:
+                    await hook(tx)
+                await tx.settle()
         for callback in tx._after_commit:
             callback()
         if tx.facts or tx.rings:

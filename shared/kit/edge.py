@@ -25,8 +25,7 @@ class ServiceApp(FastAPI):
         super().__init__(**options)
         self.state.runtime = runtime
         self._paths = _Node()
-        tracer = telemetry.tracer_for(runtime.name, runtime.common)
-        self._observed = telemetry.Telemetry(self._answer, service=runtime.name, tracer=tracer)
+        self._observed = telemetry.Telemetry(self._answer, service=runtime.name, tracing=runtime.database.tracing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._observed if scope["type"] == "http" else super().__call__)(scope, receive, send)

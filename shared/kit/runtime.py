@@ -18,6 +18,7 @@ from shared.kit.bus.log import EventLog
 from shared.kit.db import Database
 from shared.kit.on_postgresql import OnPostgresql
 from shared.kit.settings import CommonSettings, ServiceSettings
+from shared.kit.tracing import tracing_for
 
 CONNECTIONS = Gauge("mainstay_database_connections_in_use", "Connections that somebody works with", ["service"])
 CONNECTIONS_LIMIT = Gauge("mainstay_database_connections_limit", "Connections this process may open", ["service"])
@@ -48,6 +49,8 @@ class Runtime:
                 gauge.remove(self.name)
         await self.doorbell.close()
         await self.database.close()
+        if self.database.tracing is not None:
+            await self.database.tracing.close()
 
 
 def open_runtime(
@@ -70,6 +73,7 @@ def open_runtime(
     database.commit_hooks = [outbox.flush, audit_trail.flush]
     doorbell = Doorbell(database, OUTBOX)
     database.doorbells = [doorbell.ring]
+    database.tracing = tracing_for(name, common)
     _show_connections(name, database, common.pool_size)
     if common.clock == "virtual":
         database.now_in = virtual_clock.now_in

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -126,8 +126,18 @@ def acting_for(tx: Transaction, timer: Timer) -> Iterator[None]:
     facts_before = len(tx.facts)
     tx.correlation_id = timer.correlation_id
     tx.actor = f"timer:{timer.kind}"
-    yield
-    bind_causes(tx, facts_before)
+    with _traced(tx.database, timer):
+        if tx.database.tracing is not None:
+            tx.traceparent = tx.database.tracing.traceparent()
+        yield
+        bind_causes(tx, facts_before)
+
+
+def _traced(database: Database, timer: Timer) -> AbstractContextManager[Any]:
+    """Its time has come: a trace of its own, for what set it may be a year ago."""
+    if database.tracing is None:
+        return nullcontext()
+    return database.tracing.span(f"timer {timer.kind}", "INTERNAL", {"mainstay.attempt": timer.attempts}, parent=None)
 
 
 def _one_by_one(handler: TimerHandler) -> GroupHandler:
@@ -341,7 +351,8 @@ class TimerRunner:
         # Whatever the job commits belongs to what set its timer; it runs in a task of its own.
         speaker.set((f"timer:{timer.kind}", timer.correlation_id))
         try:
-            await self._table.jobs[timer.kind](self._runtime, timer)
+            with _traced(self._database, timer):
+                await self._table.jobs[timer.kind](self._runtime, timer)
             async with self._database.transaction() as tx:
                 await tx.execute(
                     sa.delete(timers).where(

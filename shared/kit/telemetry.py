@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -18,9 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.kernel.ids import new_id
 from shared.kit import tracebacks
 from shared.kit.settings import CommonSettings
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+from shared.kit.tracing import Tracing, current_trace, trace_in
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -60,6 +58,7 @@ def configure_logging(common: CommonSettings, to: TextIO = sys.stderr) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_trace,
             _mask_secrets,
             structlog.processors.ExceptionRenderer(tracebacks.format_exc_info),
             renderer,
@@ -71,6 +70,12 @@ def configure_logging(common: CommonSettings, to: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(to)
     handler.setFormatter(tracebacks.Formatter("%(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _add_trace(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if trace := current_trace():
+        event.setdefault("trace_id", trace)
+    return event
 
 
 def _mask_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -113,10 +118,10 @@ class SecurityHeaders:
 class Telemetry:
     """Plain ASGI middleware: ids in, security headers out, one log line and two metrics per request."""
 
-    def __init__(self, app: ASGIApp, *, service: str, tracer: Tracer | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, tracing: Tracing | None = None) -> None:
         self._app = app
         self._service = service
-        self._tracer = tracer
+        self._tracing = tracing
         self._known: dict[tuple[str, str, int], _Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,10 +149,10 @@ class Telemetry:
             await send(message)
 
         try:
-            if self._tracer is None:
+            if self._tracing is None:
                 await self._app(scope, receive, answer)
             else:
-                await self._traced(scope, receive, answer, state)
+                await self._traced(self._tracing, scope, receive, answer)
         finally:
             self._tell(scope, status, time.perf_counter() - started)
 
@@ -159,14 +164,17 @@ class Telemetry:
         if line is None:
             return
         state, ms = scope["state"], round(seconds * 1000, 1)
+        trace = trace_in(state["traceparent"]) if state["traceparent"] else None
         if _write_request is not None:
+            told = f'"trace_id": "{trace}", ' if trace else ""
             _write_request(
-                f'{{{line}, "ms": {ms}, "request_id": "{state["request_id"]}", '
+                f'{{{line}, "ms": {ms}, {told}"request_id": "{state["request_id"]}", '
                 f'"correlation_id": "{state["correlation_id"]}", "event": "request", "level": "info", '
                 f'"timestamp": "{datetime.now(UTC).isoformat()[:-6]}Z"}}'
             )
         else:
             ids = {name: state[name] for name in ("request_id", "correlation_id")}
+            ids |= {"trace_id": trace} if trace else {}
             log.info("request", **json.loads(f"{{{line}}}"), ms=ms, **ids)
 
     def _learn(self, method: str, route: str, status: int) -> _Known:
@@ -180,18 +188,23 @@ class Telemetry:
         self._known[method, route, status] = known
         return known
 
-    async def _traced(self, scope: Scope, receive: Receive, answer: Send, state: dict[str, Any]) -> None:
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, answer: Send) -> None:
+        method, state = scope["method"], scope["state"]
+        attributes = {"http.request.method": method}
+        with tracing.span(f"{method} {self._service}", "SERVER", attributes, parent=state["traceparent"]) as span:
+            state["traceparent"] = tracing.traceparent() or state["traceparent"]
 
-        propagator = TraceContextTextMapPropagator()
-        parent = propagator.extract({"traceparent": state["traceparent"]} if state["traceparent"] else {})
-        assert self._tracer is not None
-        with self._tracer.start_as_current_span(f"{scope['method']} {self._service}", context=parent) as span:
-            carrier: dict[str, str] = {}
-            propagator.inject(carrier)
-            state["traceparent"] = carrier.get("traceparent", state["traceparent"])
-            await self._app(scope, receive, answer)
-            span.set_attribute("http.route", getattr(scope.get("route"), "path", "unmatched"))
+            async def noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    if message["status"] >= 500:
+                        span.set_attribute("error.type", str(message["status"]))
+                await answer(message)
+
+            await self._app(scope, receive, noted)
+            route = _route_of(scope)
+            span.update_name(f"{method} {scope.get('root_path', '')}{route}")
+            span.set_attribute("http.route", route)
 
 
 _QUIET = ("/livez", "/readyz", "/metrics")
@@ -206,17 +219,3 @@ def _route_of(scope: Scope) -> str:
 def _text(value: bytes, pattern: re.Pattern[str]) -> str | None:
     text = value.decode("latin-1")
     return text if pattern.fullmatch(text) else None
-
-
-def tracer_for(service: str, common: CommonSettings) -> Tracer | None:
-    """A tracer that exports to the configured collector, or None; imported only when configured."""
-    if common.otlp_endpoint is None:
-        return None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    provider = TracerProvider(resource=Resource.create({"service.name": f"mainstay-{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{common.otlp_endpoint}/v1/traces")))
-    return provider.get_tracer("mainstay")

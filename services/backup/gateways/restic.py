@@ -22,6 +22,7 @@ from uuid import UUID
 from services.backup.domain.source_path import PARTIAL_PREFIX
 from services.backup.gateways.keys import KeyMissing, RepositoryKeys
 from shared.kernel.ids import new_id
+from shared.kit.tracing import step
 
 SHORT_SECONDS = 600
 CHUNK = 65_536
@@ -436,7 +437,8 @@ class _Session:
         """The exit code if it is accepted (0); raises ResticFailed. Killed with its children on cancellation."""
         tried = {self.environment["RESTIC_PASSWORD"]}
         while True:
-            code, complaint = await self._ran(*arguments, folder=folder, sink=sink, into=into, seconds=seconds)
+            with step(f"restic {arguments[0]}", "CLIENT", {"process.executable.name": "restic"}):
+                code, complaint = await self._ran(*arguments, folder=folder, sink=sink, into=into, seconds=seconds)
             untried = (
                 [word for word in self.passwords() if word not in tried] if _is_locked_out(code, complaint) else []
             )

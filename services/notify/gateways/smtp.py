@@ -19,6 +19,7 @@ from aiosmtplib.errors import SMTPException, SMTPResponseException
 
 from services.notify.domain.attempt import Answer
 from services.notify.domain.contact import Language
+from shared.kit.tracing import step
 
 TIMEOUT_SECONDS = 20.0
 _LANGUAGE_TAGS = {Language.EN: "en", Language.ZH: "zh-Hans"}
@@ -69,6 +70,10 @@ class SmtpServer:
 
     async def send(self, mail: Mail) -> Answer:
         message = message_of(mail, sender=self._sender, sender_name=self._sender_name).as_bytes(policy=SMTP)
+        with step("smtp send", "CLIENT", {"network.protocol.name": "smtp"}):
+            return await self._sent(mail.recipient, message)
+
+    async def _sent(self, recipient: str, message: bytes) -> Answer:
         client = aiosmtplib.SMTP(timeout=self._timeout, **self._client_options)  # type: ignore[arg-type]
         try:
             async with asyncio.timeout(self._timeout * 3):
@@ -76,7 +81,7 @@ class SmtpServer:
                     await client.connect()
                 except SMTPResponseException as error:
                     return Answer(error.code, error.message, about_message=False)
-                return await self._hand_over(client, mail.recipient, message)
+                return await self._hand_over(client, recipient, message)
         except (SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
             return Answer(None, type(error).__name__)
         finally:

@@ -9,6 +9,7 @@ from shared.events.envelope import Envelope, Fact
 from shared.events.registry import BY_TYPE, fact_of
 from shared.kit.bus.outbox import Caused
 from shared.kit.db import Transaction
+from shared.kit.tracing import Tracing
 
 F = TypeVar("F", bound=Fact)
 Handler = Callable[[Transaction, F, Envelope], Awaitable[None]]
@@ -82,9 +83,21 @@ async def run_handlers(tx: Transaction, envelope: Envelope, handlers: Sequence[A
     tx.causation_id = str(envelope.id)
     tx.traceparent = envelope.traceparent
     before = len(tx.facts)
-    for handler in handlers:
-        await handler(tx, envelope)
+    if tx.database.tracing is None:
+        for handler in handlers:
+            await handler(tx, envelope)
+    else:
+        await _run_traced(tx.database.tracing, tx, envelope, handlers)
     bind_causes(tx, before)
+
+
+async def _run_traced(tracing: Tracing, tx: Transaction, envelope: Envelope, handlers: Sequence[AnyHandler]) -> None:
+    """What the handlers announce belongs to the span of their work."""
+    attributes = {"messaging.system": "mainstay", "messaging.operation.type": "process", "event.type": envelope.type}
+    with tracing.span(f"process {envelope.type}", "CONSUMER", attributes, parent=envelope.traceparent):
+        tx.traceparent = tracing.traceparent()
+        for handler in handlers:
+            await handler(tx, envelope)
 
 
 def bind_causes(tx: Transaction, before: int) -> None:

@@ -22,6 +22,7 @@ from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.tables import outbox, relay_members, relay_shards
 from shared.kit.db import Database, LockedByAnother, Reader
 from shared.kit.statements import Fixed
+from shared.kit.tracing import Tracing
 
 BATCH = 500
 IDLE_SECONDS = 1.0
@@ -154,6 +155,8 @@ class Relay:
         seconds = metrics.PUBLISH_SECONDS.labels(self._name)
         for row in rows:
             seconds.observe((now - row.enqueued_at).total_seconds())
+        if self._database.tracing is not None:
+            _trace(self._database.tracing, rows, now)
         metrics.PUBLISHED.labels(self._name).inc(len(rows))
 
     def _back_off(self, shard: int) -> None:
@@ -189,6 +192,21 @@ async def pending_ages(reader: Reader) -> dict[int, timedelta]:
     rows = await reader.rows(sa.select(relay_shards.c.shard, first.label("oldest")))
     now: datetime = reader.database.clock.now()
     return {row.shard: max(now - row.oldest, timedelta()) if row.oldest else timedelta() for row in rows}
+
+
+def _trace(tracing: Tracing, rows: Sequence[sa.Row[Any]], now: datetime) -> None:
+    for row in rows:
+        headers = dict(row.headers)
+        if parent := headers.get("traceparent"):
+            attributes = {"messaging.system": "mainstay", "messaging.destination.name": row.topic}
+            tracing.tell(
+                f"publish {headers.get('ce_type', row.topic)}",
+                "PRODUCER",
+                attributes,
+                parent=parent,
+                began=row.enqueued_at,
+                ended=now,
+            )
 
 
 async def _all_shards() -> Collection[Thing]:
