@@ -80,16 +80,6 @@ def test_what_every_key_signed_verifies_after_two_successions(folder: Path) -> N
     assert [(event["kind"], event["key"]) for event in recorded] == [("audit", first["id"]), ("audit", second["id"])]
 
 
-def test_heads_of_before_keys_had_names_are_the_oldest_keys(folder: Path) -> None:
-    lines = [json.loads(line) for line in heads_in(folder).read_text().splitlines()]
-    for line in lines:
-        del line["key"]
-    heads_in(folder).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    told("keys", "rotate", "audit")
-    seal()
-    assert reasons() == []
-
-
 def test_a_running_sealer_goes_on_with_the_successor(folder: Path) -> None:
     async def work(runtime: Runtime) -> None:
         sealer = audit_trail.Sealer(runtime.database, "billing", runtime.data_dir)
