@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from deploy.cli.operator import opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json
 from deploy.cli.running import ServiceName
+from deploy.progress import Progress
 from shared.kit.audit_trail import COMPANY_CHAIN, GENESIS, SealedRow, row_hash, sealed_rows_of_all
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
@@ -63,17 +64,28 @@ def verify(service: ServiceName, as_json: AsJson = False) -> None:
 
 async def _verify(service: str) -> tuple[int, int, list[Break]]:
     async with opened(service) as runtime:
-        return await verify_trail(runtime)
+        progress = Progress(f"Verifying the rows of {service}")
+        found = await verify_trail(runtime, told=progress.at)
+        progress.end()
+        return found
 
 
-async def verify_trail(runtime: Runtime) -> tuple[int, int, list[Break]]:
-    """Number of chains, of sealed rows, and the first break of each chain that has one."""
+async def verify_trail(
+    runtime: Runtime, *, told: Callable[[int], object] = lambda _count: None
+) -> tuple[int, int, list[Break]]:
+    """Number of chains, of sealed rows, and the first break of each chain that has one.
+
+    `told` hears how many rows have been read so far.
+    """
     heads, breaks = signed_heads(runtime.name, runtime.data_dir)
     checks: dict[UUID, Check] = {}
+    count = 0
     async for chain, rows in _sealed(runtime.database):
         check = checks.setdefault(chain, Check(chain, heads.get(chain, {})))
         for row in rows:
             check.read(row)
+        count += len(rows)
+        told(count)
     # A chain that lost all its rows is still named by its signed heads.
     for chain in heads.keys() - checks.keys():
         checks[chain] = Check(chain, heads[chain])

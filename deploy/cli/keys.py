@@ -13,12 +13,13 @@ import typer
 from deploy import environment
 from deploy.cli.operator import me, opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
-from deploy.cli.progress import progress
 from deploy.environment import PREFIX, WrongSettings
 from deploy.keys import listed, rotating
 from deploy.opening import CannotOpen
+from deploy.progress import Progress
 from deploy.services import SERVICES
-from services.backup.gateways.keys import KeyMissing
+from services.backup.gateways.keys import KeyMissing, RepositoryKeys
+from services.backup.gateways.passwords import Passwords
 from services.backup.gateways.restic import ResticMissing
 from services.backup.settings import BackupSettings
 from services.backup.use_cases import master_key
@@ -27,6 +28,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Conflict
 from shared.kit import audit_trail
 from shared.kit.auth import fresh_development_key
+from shared.kit.db import Database
 from shared.kit.key_files import content_of, put_in_place
 from shared.kit.runtime import development_key_file
 from shared.kit.settings import CommonSettings
@@ -134,8 +136,7 @@ async def _replace_master_key(*, leave_old: bool) -> tuple[Outcome, str]:
         keys, passwords = runtime.gateways.keys, runtime.gateways.passwords
         before = keys.name
         await _record("backup", kind="backup", before=before)
-        with progress() as told:
-            outcome = await master_key.rotate(runtime.database, keys, passwords, told)
+        outcome = await _with_progress(runtime.database, keys, passwords)
         if leave_old and not outcome.complete:
             keys.forget_retired()
         await _record(
@@ -144,13 +145,28 @@ async def _replace_master_key(*, leave_old: bool) -> tuple[Outcome, str]:
         return outcome, keys.name
 
 
+async def _with_progress(database: Database, keys: RepositoryKeys, passwords: Passwords) -> Outcome:
+    progress, step = Progress(), ""
+
+    def tell(what: str, done: int, of: int) -> None:
+        nonlocal step
+        if what != step:
+            progress.begin(what)
+            step = what
+        progress.at(done, of)
+
+    outcome = await master_key.rotate(database, keys, passwords, tell)
+    progress.end()
+    return outcome
+
+
 def _what_stays(outcome: Outcome) -> list[str]:
     lines = [f"{repository.name}: the old key still opens it: {reason}" for repository, reason in outcome.stays.items()]
     if outcome.refused:
         lines.append(
             "Where these are, nothing may be deleted, and who has the old key can still read them. Run this once more "
-            "with MAINSTAY_BACKUP_REPOSITORIES naming a way that deletes, or have the server's operator delete the old "
-            "file among each repository's `keys` first. --leave-old ends the rotation as it is."
+            "with MAINSTAY_BACKUP_DELETING_REPOSITORIES set, or after the server's operator has deleted the old file "
+            "among each repository's `keys`. --leave-old ends the rotation as it is."
         )
     elif lines:
         lines.append("Run this again.")

@@ -19,9 +19,9 @@ from deploy.moving.checking import check
 from deploy.moving.installation import opened
 from deploy.moving.manifest import Manifest
 from deploy.moving.packing import Wanted, pack
-from deploy.moving.progress import Progress
 from deploy.moving.records import Scope
 from deploy.moving.unpacking import Unpacked, Wishes, unpack
+from deploy.progress import Progress
 from services.backup.settings import BackupSettings
 from services.billing.domain.invoice import Number
 from shared.kernel.errors import Invalid

@@ -12,6 +12,7 @@ import typer
 from deploy.cli.operator import me, opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
 from deploy.cli.running import ServiceName
+from deploy.progress import Progress
 from deploy.services import handlers_of
 from shared.kit import audit_trail, schedule
 from shared.kit.bus import parking, replaying
@@ -166,7 +167,11 @@ def replay_events(
         if event_id is not None:
             events = [await replaying.replay_skipped(tx, handlers, event_id)]
         else:
-            events = await replaying.replay_all_skipped(tx, handlers, consumer=service, error_class=error_class or "")
+            progress = Progress(f"Applying what was skipped in {service}")
+            events = await replaying.replay_all_skipped(
+                tx, handlers, consumer=service, error_class=error_class or "", told=progress.at
+            )
+            progress.end()
         for event in events:
             recording("replay-event", reason)(tx, event)
         return len(events)

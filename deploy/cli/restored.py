@@ -17,6 +17,7 @@ from deploy.cli.output import AsJson, Exit, complain, console, print_json, print
 from deploy.cli.running import ServiceName
 from deploy.environment import PREFIX, explained
 from deploy.opening import insist_up_to_date, opened_log
+from deploy.progress import Progress
 from deploy.services import memory_of, open_service
 from services.billing.db import numbering
 from services.billing.domain.invoice import Number
@@ -94,7 +95,11 @@ async def _restored(service: str, numbers: list[Number]) -> Restored:
         try:
             await insist_up_to_date(runtime)
             await sign_where_chains_are(runtime)
-            return await restoring.restore(runtime.database, log, service, topics, memory_of(service), audit)
+            progress = Progress(f"Reading what {service} has told")
+            memory = memory_of(service)
+            found = await restoring.restore(runtime.database, log, service, topics, memory, audit, told=progress.at)
+            progress.end()
+            return found
         finally:
             await runtime.close()
 

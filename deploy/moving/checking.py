@@ -15,9 +15,9 @@ from typing import Any
 from deploy.moving import files, manifest
 from deploy.moving.lines import Digest, read_lines, sha256_of
 from deploy.moving.manifest import Manifest, PackedFile, PackedService, PackedTable
-from deploy.moving.progress import Progress
 from deploy.moving.records import PRODUCERS
 from deploy.moving.tables import PLACES, hashed_line
+from deploy.progress import Progress
 from shared.kit.audit_trail import GENESIS, row_hash
 
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from deploy.moving.lines import Lines, line_of, read_lines, writing_lines
 from deploy.moving.manifest import NotWhole, PackedFile
-from deploy.moving.progress import Progress
+from deploy.progress import Progress
 from shared.kernel.errors import Conflict, Invalid
 from shared.kit.disk import sync_folder, write_durably
 from shared.kit.key_files import give_to_owner_of

@@ -15,8 +15,8 @@ from deploy.moving.apart import Apart, Columns, apart_on
 from deploy.moving.lines import Digest, kind_of, line_of, read_lines
 from deploy.moving.manifest import NotWhole, PackedService, PackedTable
 from deploy.moving.mark import LOADED
-from deploy.moving.progress import Progress
 from deploy.moving.tables import STAYS, hashed_line
+from deploy.progress import Progress
 from deploy.services import topics_of
 from shared.kernel.errors import Conflict
 from shared.kit.bus.log import Partition

@@ -15,10 +15,10 @@ from deploy.moving.cut import Snapshot, cut
 from deploy.moving.installation import Whole
 from deploy.moving.lines import Digest, kind_of, line_of, writing_lines
 from deploy.moving.manifest import Manifest, PackedFile, PackedService, PackedTable
-from deploy.moving.progress import Progress
 from deploy.moving.records import Offsets, Scope, offsets_in, pack_records
 from deploy.moving.tables import EMPTIED, hashed_line, tables_of
 from deploy.opening import insist_up_to_date
+from deploy.progress import Progress
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.kit import migrations

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from deploy.moving.cut import Snapshot
 from deploy.moving.lines import line_of, read_lines, writing_lines
 from deploy.moving.manifest import PackedFile
-from deploy.moving.progress import Progress
+from deploy.progress import Progress
 from deploy.services import memory_of, topics_of
 from shared.events.registry import FACTS, TOPICS
 from shared.kernel.ids import new_id

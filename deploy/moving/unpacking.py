@@ -17,8 +17,8 @@ from deploy.moving.installation import Whole
 from deploy.moving.loading import LogNow, NotAsPacked, insist_on_empty, load
 from deploy.moving.manifest import Manifest, NotWhole, PackedService
 from deploy.moving.mark import Mark, mark_of, put_mark, take_mark_off
-from deploy.moving.progress import Progress
 from deploy.moving.records import Scope, append_records
+from deploy.progress import Progress
 from deploy.services import memory_of
 from services.billing.db import numbering
 from services.billing.domain.invoice import Number

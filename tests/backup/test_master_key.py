@@ -57,15 +57,15 @@ async def test_every_repository_opens_with_the_new_key_and_no_other(world: World
     assert keys_of(world).name != before
     assert opens_with_the_key_alone(world, kept)
     assert [file.name for file in keys_of(world).file.parent.iterdir()] == ["backup.key"]
-    assert heard[2] == ("new key added", 3, 3)
-    assert heard[5] == ("old key removed", 3, 3)
+    assert heard[2] == ("Giving repositories the new key", 3, 3)
+    assert heard[5] == ("Taking the old key from repositories", 3, 3)
 
 
 async def test_a_repository_made_meanwhile_changes_hands_as_well(world: World, kept: list[Repository]) -> None:
     late = Repository(new_id(), new_id())
 
     def told(what: str, done: int, total: int) -> None:
-        if (what, done) == ("new key added", total):
+        if (what, done) == ("Giving repositories the new key", total):
             world.restic.repositories[late] = {}
             world.restic.words[late] = {keys_of(world).password_of(late.name)}
 

@@ -68,7 +68,7 @@ class ResticPasswords:
             key_id = await self._key_of(repository, password)
             if key_id is None:
                 return
-            async with self._client._session(repository, lock) as session:
+            async with self._client._deleting(repository, lock) as session:
                 await session.unlock()
                 try:
                     await session.run("key", "remove", key_id)

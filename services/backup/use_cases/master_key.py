@@ -71,7 +71,7 @@ async def _add_everywhere(
             await passwords.add(repository, word)
             await _insist_on(repository, word, passwords)
 
-    failed = await _each("new key added", repositories, add, told)
+    failed = await _each("Giving repositories the new key", repositories, add, told)
     if failed:
         first, why = next(iter(failed.items()))
         raise NotEverywhere(
@@ -99,7 +99,7 @@ async def _retire_everywhere(
             outcome.refused = True
             raise
 
-    outcome.stays = await _each("old key removed", repositories, retire, told)
+    outcome.stays = await _each("Taking the old key from repositories", repositories, retire, told)
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -76,10 +77,22 @@ async def replay_key(tx: Transaction, consumer: str, stream: Stream, *, from_seq
 
 
 async def replay_all_skipped(
-    tx: Transaction, handlers: Handlers, *, consumer: str, error_class: str
+    tx: Transaction,
+    handlers: Handlers,
+    *,
+    consumer: str,
+    error_class: str,
+    told: Callable[[int], object] = lambda _count: None,
 ) -> list[ParkedEvent]:
-    """`replay_skipped` for what was skipped with this error (at most 1,000), oldest first: all or, raising, none."""
+    """`replay_skipped` for what was skipped with this error (at most 1,000), oldest first: all or, raising, none.
+
+    `told` hears how many have been applied so far.
+    """
     skipped = await parking.list_parked(
         tx, consumer=consumer, error_class=error_class, statuses=("skipped",), limit=parking.MOST_AT_ONCE
     )
-    return [await replay_skipped(tx, handlers, event.id) for event in skipped]
+    applied = []
+    for event in skipped:
+        applied.append(await replay_skipped(tx, handlers, event.id))
+        told(len(applied))
+    return applied

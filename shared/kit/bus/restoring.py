@@ -54,20 +54,31 @@ Audit = Callable[[Transaction, Restored], Awaitable[None]]
 
 
 async def restore(
-    database: Database, log: EventLog, service: str, topics: Collection[str], memory: Memory, audit: Audit
+    database: Database,
+    log: EventLog,
+    service: str,
+    topics: Collection[str],
+    memory: Memory,
+    audit: Audit,
+    *,
+    told: Callable[[int], object] = lambda _count: None,
 ) -> Restored:
     """Take from the log what can be taken, and begin an epoch. Doing it again does no harm; raises LogAway.
 
     No process of the service may write meanwhile, nor between the restore and this. `audit` runs in the transaction.
+    `told` hears how many records have been read so far.
     """
     async with database.reading() as reader:
         own = await memory.topics(reader)
     facts: dict[tuple[Stream, Position], Envelope] = {}
     others: list[Delivered] = []
+    count = 0
     async for records in all_on(log, reader_after_restore(service), [*topics, *own]):
         others += [record for record in records if record.topic in own and own[record.topic](record)]
         async with database.reading() as reader:
             facts.update(await _forgotten(reader, [record for record in records if record.topic not in own]))
+        count += len(records)
+        told(count)
     async with database.transaction() as tx:
         actor = tx.actor
         for envelope in facts.values():

@@ -11,12 +11,15 @@ EVERY_SECONDS_IN_A_FILE = 30.0
 
 
 class Progress:
-    """`quiet` says nothing. Counts are shown at most once a second on a terminal, twice a minute elsewhere."""
+    """`quiet` says nothing. Counts are shown at most once a second on a terminal, twice a minute elsewhere.
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    `what` is the first step, which is told with its first count only: short work says nothing.
+    """
+
+    def __init__(self, what: str = "", *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = None if quiet else (stream or sys.stderr)
         self._on_terminal = self._stream is not None and self._stream.isatty()
-        self._what = ""
+        self._what = what
         self._shown_at = time.monotonic()
 
     def begin(self, what: str) -> None:
