@@ -1,4 +1,4 @@
-"""Tells on stderr what a long command is at, on a terminal within one line."""
+"""Tells on stderr what a long command is at: on a terminal always and within one line, elsewhere now and then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import TextIO
 
 EVERY_SECONDS = 1.0
-EVERY_SECONDS_IN_A_FILE = 30.0
+EVERY_SECONDS_ELSEWHERE = 30.0
 
 
 class Progress:
@@ -25,17 +25,21 @@ class Progress:
     def begin(self, what: str) -> None:
         """The next step, in words."""
         self._what = what
-        self._show("")
+        if self._on_terminal or self._is_time():
+            self._show("")
 
     def at(self, count: int, of: int | None = None) -> None:
         """How far the step is."""
-        pause = EVERY_SECONDS if self._on_terminal else EVERY_SECONDS_IN_A_FILE
-        if time.monotonic() - self._shown_at >= pause:
+        if self._is_time():
             self._show(f": {count:,}" + (f" of {of:,}" if of else ""))
 
     def end(self) -> None:
         if self._on_terminal:
             print("\r\x1b[K", end="", file=self._stream, flush=True)
+
+    def _is_time(self) -> bool:
+        pause = EVERY_SECONDS if self._on_terminal else EVERY_SECONDS_ELSEWHERE
+        return time.monotonic() - self._shown_at >= pause
 
     def _show(self, count: str) -> None:
         if self._stream is None:

@@ -161,7 +161,7 @@ def import_(
 
 def _restore(place: str, snapshot: str, wishes: Wishes, *, only_verify: bool, quiet: bool, as_json: bool) -> None:
     progress = Progress(quiet=quiet)
-    with _fetched(place, snapshot) as folder:
+    with _in_one_line(), _fetched(place, snapshot) as folder:
         if only_verify:
             _verify(folder, progress, as_json=as_json)
             return
@@ -174,10 +174,11 @@ def _restore(place: str, snapshot: str, wishes: Wishes, *, only_verify: bool, qu
 
 
 def _pack(place: str, wanted: Wanted, progress: Progress) -> Manifest:
-    if not repository.is_repository(place):
-        return asyncio.run(_pack_into(Path(place).absolute(), wanted, progress))
-    with repository.staged() as folder:
-        return asyncio.run(_pack_into(folder, wanted, progress, keep_in=place))
+    with _in_one_line():
+        if not repository.is_repository(place):
+            return asyncio.run(_pack_into(Path(place).absolute(), wanted, progress))
+        with repository.staged() as folder:
+            return asyncio.run(_pack_into(folder, wanted, progress, keep_in=place))
 
 
 async def _pack_into(folder: Path, wanted: Wanted, progress: Progress, *, keep_in: str | None = None) -> Manifest:
@@ -188,6 +189,18 @@ async def _pack_into(folder: Path, wanted: Wanted, progress: Progress, *, keep_i
             await repository.keep(keep_in, folder, whole.restic)
             progress.end()
     return packed
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What the file system refuses, by name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        complain([f"{error.filename}: {error.strerror}."])
+        raise typer.Exit(Exit.AWAY) from None
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from deploy.moving.lines import line_of
 from shared.kit import migrations
 from shared.kit.bus.tables import consumer_offsets, parked_events, relay_members, relay_shards
-from shared.kit.tables import timers
+from shared.kit.tables import running_processes, timers, version_floor
 
-STAYS = {relay_members.name, relay_shards.name, consumer_offsets.name}
-"""Who works on what at the moment, and offsets of a log that is another one afterwards."""
+STAYS = {relay_members.name, relay_shards.name, running_processes.name, version_floor.name, consumer_offsets.name}
+"""Who works on what at the moment, what the tables themselves demand, and offsets of a log that is another later."""
 
 EMPTIED = {timers.name: {"leased_by", "leased_until"}}
 """Columns that name a worker: nobody has the timer afterwards."""

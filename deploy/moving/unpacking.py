@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -26,7 +26,7 @@ from services.notify.db import feeds
 from shared.events.envelope import Envelope
 from shared.events.registry import FACTS, TOPICS
 from shared.kernel.errors import Conflict, Invalid
-from shared.kit import audit_trail, migrations
+from shared.kit import audit_trail, migrations, presence
 from shared.kit.bus import outbox, restoring
 from shared.kit.bus.kafka_log import partition_of
 from shared.kit.bus.log import EventLog, Partition, stable_hash
@@ -46,6 +46,10 @@ class ClockMoved(Conflict):
 
 class LogNotEmpty(Conflict):
     """The event log holds records already."""
+
+
+class ProcessesRun(Conflict):
+    """Nothing of an installation runs while it is restored."""
 
 
 class LaterRevision(Conflict):
@@ -83,8 +87,8 @@ class Unpacked:
 async def unpack(whole: Whole, folder: Path, wishes: Wishes, progress: Progress) -> Unpacked | None:
     """None when an earlier try had done all but the last step, which is done now.
 
-    Raises NotWhole, TargetNotEmpty, LogNotEmpty, KeysMissing, WrongPassphrase, AnotherFileThere, ClockMoved,
-    LaterRevision, DatabaseAway, LogAway, NoRoom. No process of the installation may run meanwhile.
+    Raises NotWhole, TargetNotEmpty, LogNotEmpty, ProcessesRun, KeysMissing, WrongPassphrase, AnotherFileThere,
+    ClockMoved, LaterRevision, DatabaseAway, LogAway, NoRoom. No process of the installation may run meanwhile.
     """
     packed, findings = check(folder, progress)
     if findings:
@@ -94,31 +98,44 @@ async def unpack(whole: Whole, folder: Path, wishes: Wishes, progress: Progress)
         await _take_marks_off(whole)
         return None
     await _insist_on_room(whole, packed, marks, wishes)
-    _put_keys(whole, folder, packed, wishes.passphrase)
     files.check_room_for(folder, whole.data_dir)
+    _put_keys(whole, folder, packed, wishes.passphrase)
+    unpacked = await _unpack(whole, folder, packed, marks, wishes, progress)
+    for runtime in whole.runtimes.values():
+        await put_mark(runtime.database, Mark(packed.id, "whole"))
+    await _take_marks_off(whole)
+    progress.end()
+    return unpacked
+
+
+async def _unpack(
+    whole: Whole,
+    folder: Path,
+    packed: Manifest,
+    marks: Mapping[str, Mark | None],
+    wishes: Wishes,
+    progress: Progress,
+) -> Unpacked:
+    """Under marks; what an earlier try has finished is not done again, and the rest may be done twice."""
+    to_load = [runtime for name, runtime in whole.runtimes.items() if marks[name] != Mark(packed.id, "loaded")]
     log = await _log_now(whole, packed)
-    for name, runtime in whole.runtimes.items():
-        if marks[name] != Mark(packed.id, "loaded"):
-            await put_mark(runtime.database, Mark(packed.id, "loading"))
+    for runtime in to_load:
+        await put_mark(runtime.database, Mark(packed.id, "loading"))
     progress.begin("Copying files")
     written = files.put_files(folder, whole.data_dir, progress)
-    for name, runtime in whole.runtimes.items():
-        if marks[name] != Mark(packed.id, "loaded"):
-            await _bring_to(runtime, packed.service(name).revision)
-            await load(runtime.database, folder, packed.service(name), log, progress)
-        await migrations.upgrade(runtime.database, runtime.migrations)
+    for runtime in to_load:
+        of_service = packed.service(runtime.name)
+        await _bring_to(runtime, of_service.revision)
+        await load(runtime.database, folder, of_service, log, progress)
     begun = {}
     for name, runtime in whole.runtimes.items():
         progress.begin(f"Beginning a new epoch of {name}")
+        await migrations.upgrade(runtime.database, runtime.migrations, contract=True)
         begun[name] = await _begin_anew(runtime, whole.log, packed, wishes)
     progress.begin("Putting records on the log")
     scope: Scope = "unread" if wishes.old_log else wishes.records
     appended = await append_records(whole.log, folder, scope=scope, of=packed.records.lines, progress=progress)
     chains, rows = await _verify_trails(whole, progress)
-    for runtime in whole.runtimes.values():
-        await put_mark(runtime.database, Mark(packed.id, "whole"))
-    await _take_marks_off(whole)
-    progress.end()
     return Unpacked(
         manifest=packed,
         records=appended,
@@ -133,15 +150,29 @@ async def unpack(whole: Whole, folder: Path, wishes: Wishes, progress: Progress)
 async def _insist_on_room(whole: Whole, packed: Manifest, marks: Mapping[str, Mark | None], wishes: Wishes) -> None:
     """Everything that can be refused is refused before anything is changed."""
     for service in packed.services:
+        runtime = whole.runtimes[service.name]
         if service.clock_moved and whole.common.clock != "virtual":
             raise ClockMoved(
                 f"The clock of this {packed.kind}'s {service.name} was moved ahead of real time, and this installation "
                 "runs on the system clock: what was dated in the future would wait for it. Set MAINSTAY_CLOCK=virtual."
             )
+        await _insist_on_nobody(runtime)
         if marks[service.name] is None:
-            await _insist_on_new(whole.runtimes[service.name], service)
+            await _insist_on_new(runtime, service)
     if not any(marks.values()) and not wishes.old_log:
-        await _insist_on_empty_log(whole.log)
+        await _insist_on_empty_log(whole.log, {*TOPICS, *packed.topics})
+
+
+async def _insist_on_nobody(runtime: Runtime) -> None:
+    if await migrations.current(runtime.database) is None:
+        return
+    async with runtime.database.reading() as reader:
+        there = await presence.running(reader)
+    if there:
+        raise ProcessesRun(
+            f"Processes of {runtime.name} still run: {', '.join(map(str, there))}. Stop them; one that was killed "
+            f"counts as gone {presence.GONE_AFTER_SECONDS:.0f} s after its last sign."
+        )
 
 
 async def _insist_on_new(runtime: Runtime, packed: PackedService) -> None:
@@ -154,16 +185,16 @@ async def _insist_on_new(runtime: Runtime, packed: PackedService) -> None:
 
 
 async def _bring_to(runtime: Runtime, revision: str) -> None:
-    """The tables as they were when the backup was made."""
+    """The tables as they were when the backup was made; there is nothing in them."""
     now = await migrations.current(runtime.database)
     if now not in (None, revision):
         await migrations.downgrade(runtime.database, runtime.migrations)
     await migrations.upgrade(runtime.database, runtime.migrations, revision)
 
 
-async def _insist_on_empty_log(log: EventLog) -> None:
-    await log.ensure_topics(TOPICS)
-    for place, (oldest, end) in sorted((await log.bounds(TOPICS)).items()):
+async def _insist_on_empty_log(log: EventLog, topics: Collection[str]) -> None:
+    await log.ensure_topics(topics)
+    for place, (oldest, end) in sorted((await log.bounds(topics)).items()):
         if oldest < end:
             raise LogNotEmpty(
                 f"The event log holds records of {place.topic} already. Name a new log, or delete those topics; if it "
@@ -211,8 +242,18 @@ async def _begin_anew(runtime: Runtime, log: EventLog, packed: Manifest, wishes:
                 await feeds.go_on_after(tx, partner_id, sequence)
         tx.actor = me()
         kinds = Counter(one.type for one in found.forgotten)
-        details = {"backup": str(packed.id), "made_at": packed.made_at.isoformat(), "forgotten": dict(kinds)}
-        audit_trail.record(tx, None, "restored-system", UUID(int=0), epoch=found.epoch, **details)
+        audit_trail.record(
+            tx,
+            None,
+            "restored-system",
+            UUID(int=0),
+            backup=str(packed.id),
+            made_at=packed.made_at.isoformat(),
+            epoch=found.epoch,
+            forgotten=dict(kinds),
+            last_numbers=[str(number) for number in wishes.last_numbers],
+            last_sequences={str(partner): sequence for partner, sequence in wishes.last_sequences.items()},
+        )
 
     if wishes.old_log:
         topics = sorted({fact.topic() for fact in FACTS if fact.producer == runtime.name})

@@ -117,7 +117,7 @@ def split(
     """Every API and every worker a process of its own, on PostgreSQL and on a PostgreSQL log or Kafka.
 
     The front knows as many addresses of each API as there are `seats`; the first is taken. `prepare` is called before
-    the first process starts.
+    the first process starts, and then makes tables and topics, too.
     """
     ports = {service: [free_port() for _ in range(seats)] for service in SERVICES}
     port, smtp_port = free_port(), free_port()
@@ -144,8 +144,9 @@ def split(
             run_apart(forget_topics(kafka.bootstrap))
             environment |= {"MAINSTAY_EVENT_LOG": "kafka", "MAINSTAY_KAFKA_BOOTSTRAP": kafka.bootstrap}
             environment["MAINSTAY_KAFKA_PARTITIONS"] = "4"
-        _run(folder, environment, "migrate", "all")
-        _run(folder, environment, "topics", "ensure")
+        if prepare is None:
+            _run(folder, environment, "migrate", "all")
+            _run(folder, environment, "topics", "ensure")
         processes = {"front": _process("front", folder, environment, "front")}
         for service in SERVICES:
             processes[f"api-{service}"] = _process(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import shutil
@@ -16,7 +17,9 @@ import sqlalchemy as sa
 
 from deploy.moving import manifest, unpacking
 from deploy.services import SERVICES
+from shared.kit import presence
 from shared.kit.bus.tables import consumer_offsets, parked_events
+from shared.kit.runtime import Runtime
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
 from tests.deploy.moving.conftest import Company, issue, next_number, records_on_the_log, seal_rows
 from tests.infrastructure.restic import ResticBinary
@@ -206,6 +209,23 @@ def test_numbers_that_customers_and_partners_have_seen_are_not_given_again(compa
     assert mainstay("restore-system", str(company.backup), "--last-sequence", "seven").returncode == 2
     company.restore("--last-number", "MS-2026-000011")
     assert next_number() == "MS-2026-000012"
+
+
+def test_nothing_is_restored_under_processes_that_run(company: Company) -> None:
+    company.go_to("new")
+    told("migrate")
+
+    async def restore_meanwhile(runtime: Runtime) -> None:
+        async with presence.present(runtime.database, "worker", lambda: None):
+            done = await asyncio.to_thread(mainstay, "restore-system", str(company.backup), *company.keys)
+            assert (done.returncode, "Processes of billing still run: worker" in done.stderr) == (1, True), done.stderr
+
+    on("billing", restore_meanwhile)
+
+
+def test_a_place_that_cannot_be_written_is_named(company: Company) -> None:
+    done = mainstay("backup-system", str(company.passphrase_file / "below"), *company.keys)
+    assert (done.returncode, str(company.passphrase_file) in done.stderr) == (3, True)
 
 
 def test_what_cannot_be_read_or_would_wait_for_the_future_is_refused(company: Company) -> None:
