@@ -1,4 +1,4 @@
-"""The documents committed under docs and Kafka's resources for Kubernetes, made from the code alone."""
+"""The documents committed under docs and what Kubernetes needs of the code, made from this checkout alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy import services
+from deploy.docs import alert_rules
 from deploy.docs.asyncapi import asyncapi
 from deploy.docs.settings import reference
 from deploy.kafka import strimzi
@@ -20,7 +21,7 @@ def documents() -> dict[str, str]:
     found = {f"docs/api/openapi-{name}.json": as_text(openapi(name)) for name in services.SERVICES}
     found["docs/api/asyncapi.json"] = as_text(asyncapi(VERSION))
     found["docs/operations/settings.md"] = reference()
-    return found | strimzi.documents()
+    return found | strimzi.documents() | alert_rules.documents()
 
 
 def openapi(service: str) -> dict[str, Any]:

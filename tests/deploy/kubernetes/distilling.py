@@ -33,7 +33,10 @@ CRDS = {
     "keda": ("github.com/kedacore/keda/v2@v2.21.0", ["config/crd/bases/keda.sh_scaledobjects.yaml"]),
     "prometheus-operator": (
         "github.com/prometheus-operator/prometheus-operator@v0.85.0",
-        ["example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"],
+        [
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml"
+            for name in ("podmonitors", "prometheusrules")
+        ],
     ),
 }
 STRIMZI = "1.2.0"

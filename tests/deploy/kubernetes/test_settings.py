@@ -12,6 +12,7 @@ import pytest
 from deploy import environment
 from deploy.cli.kubernetes import secrets_of
 from deploy.services import SERVICES
+from deploy.split.settings import FrontSettings
 from shared.kit.secret_files import PREFIX
 from tests.deploy.kubernetes.rendered import Resource, labels_of, pod_of, resources
 
@@ -32,6 +33,12 @@ def test_a_process_starts_with_the_settings_and_secrets_that_its_pod_gets(
         assert told.common.kafka_username == f"mainstay-{service}"
 
 
+def test_the_front_starts_with_what_its_pod_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = told_to("overlays/development", "front", tmp_path, monkeypatch)
+    assert (told.common.clock, told.pages.mailbox_host) == ("virtual", "0.0.0.0")
+    assert environment.read(FrontSettings).urls_of("billing")
+
+
 def test_production_refuses_to_start_until_an_installation_says_who_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,12 +54,13 @@ def told_to(overlay: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(variable)
     for variable, value in variables_of(overlay, workload):
         monkeypatch.setenv(variable, value.replace(DATA, str(folder)).replace(MOUNTED_AT, str(folder / "secrets")))
-    (folder / "secrets").mkdir()
+    if any(mount["mountPath"] == MOUNTED_AT for mount in pod_of(workload)["containers"][0]["volumeMounts"]):
+        (folder / "secrets").mkdir()
     for path, content in files_of(overlay, workload):
         (folder / "secrets" / path).write_bytes(content)
     labels = labels_of(workload)
     service, part = labels["app.kubernetes.io/name"], labels["app.kubernetes.io/component"]
-    return environment.read_server(service, working=part == "worker")
+    return environment.read_server(*([] if part == "front" else [service]), working=part == "worker")
 
 
 def variables_of(overlay: str, workload: Resource) -> Iterator[tuple[str, str]]:
@@ -63,7 +71,7 @@ def variables_of(overlay: str, workload: Resource) -> Iterator[tuple[str, str]]:
         if each["metadata"]["name"] in names:
             yield from each["data"].items()
     known: dict[str, str] = {}
-    for variable in container["env"]:
+    for variable in container.get("env", []):
         labelled = re.fullmatch(
             r"metadata\.labels\['(.+)'\]", variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
         )

@@ -114,9 +114,10 @@ def test_an_update_takes_no_replica_away_before_the_next_is_ready(overlay: str) 
             spec = deployment(overlay, f"{service}-{part}")["spec"]
             assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
             assert "replicas" not in spec, "a number here would undo what the autoscaler decided"
-        pod = pod_of(deployment(overlay, f"{service}-api"))
-        pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        assert 0 < pause < pod["terminationGracePeriodSeconds"] - 10
+    drain = float(settings_in(overlay, "settings-")["MAINSTAY_DRAIN_SECONDS"])
+    assert drain >= 5, "every node hears that a replica leaves while it still answers"
+    for workload in resources(overlay, "Deployment"):
+        assert pod_of(workload)["terminationGracePeriodSeconds"] >= drain + 15, name_of(workload)
 
 
 @ANY_OVERLAY
