@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
+from deploy.cli.main import app
 from tests.deploy.observability.alerts import ALERTS, MINUTES, Series
 from tests.infrastructure import requirements
 from tests.infrastructure.promtool import find_promtool
@@ -109,3 +111,20 @@ def test_every_runbook_belongs_to_an_alert_and_is_whole(runbook: Path) -> None:
         assert places == sorted(places), name
         clause = alerts()[name]["annotations"].get("clause")
         assert clause is None or f"clause {clause}" in section, f"{name} does not name clause {clause}"
+
+
+def test_the_index_names_every_page_and_no_other() -> None:
+    folder = ROOT / "docs" / "operations"
+    named = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    assert named == {path.name for path in folder.glob("*.md")} - {"README.md"}
+
+
+def test_runbooks_name_commands_that_there_are() -> None:
+    commands = typer.main.get_command(app)
+    assert isinstance(commands, typer.core.TyperGroup)
+    for runbook in RUNBOOKS:
+        for first, second in re.findall(r"`\./mainstay ([a-z-]+)(?: ([a-z-]+))?", runbook.read_text(encoding="utf-8")):
+            command = commands.commands.get(first)
+            assert command is not None, f"{runbook.name}: mainstay {first}"
+            if isinstance(command, typer.core.TyperGroup):
+                assert second in command.commands, f"{runbook.name}: mainstay {first} {second}"
