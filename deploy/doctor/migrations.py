@@ -1,20 +1,26 @@
-"""Whether a database is at the revision that this version of the program knows as its last."""
+"""Whether this version of the program can use a database as its migrations have left it."""
 
 from __future__ import annotations
 
-from alembic.script import ScriptDirectory
-
 from deploy.doctor.finding import Finding, Patient, error, ok
 from deploy.services import migrations_of
+from shared.kit.migrations import NoSuchRevision, after, lacking
+from shared.kit.revision_files import revisions_in
+from shared.kit.version import VERSION, release
+
+OTHER_VERSION = "run that version here, or restore the backup from before its migration"
 
 
-def compare(patient: Patient, part: str, service: str, current: str | None) -> Finding:
-    """`current`: the revision in the database; None when nothing was ever migrated."""
-    newest_first = [script.revision for script in ScriptDirectory(str(migrations_of(service))).walk_revisions()]
-    if current is not None and current not in newest_first:
-        found = f"is at revision {current} of a newer version, which this one does not know"
-        return error(part, found, "run that version here, or restore the backup from before its migration")
-    pending = newest_first if current is None else newest_first[: newest_first.index(current)]
-    if pending:
-        return patient.waits(part, f"lacks {len(pending)} migration(s)", f"mainstay migrate {service}")
+def compare(patient: Patient, part: str, service: str, current: str | None, oldest_version: str | None) -> Finding:
+    """`current`: the revision in the database, None for a new one; `oldest_version`: what may use it, None for any."""
+    if oldest_version is not None and release(VERSION) < release(oldest_version):
+        return error(part, f"is for Mainstay {oldest_version} and later, and this is {VERSION}", OTHER_VERSION)
+    known = revisions_in(migrations_of(service))
+    try:
+        missing = lacking(after(current, known))
+    except NoSuchRevision:
+        return error(part, f"is at revision {current}, which this version does not know", OTHER_VERSION)
+    if missing:
+        option = " --contract" if any(step.phase == "contract" for step in missing) else ""
+        return patient.waits(part, f"lacks {len(missing)} migration(s)", f"mainstay migrate {service}{option}")
     return ok(part, f"is at revision {current}")

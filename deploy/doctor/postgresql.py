@@ -44,6 +44,8 @@ class Server:
     tables_out_of_reach: int
     revision: str | None
     """Where its migrations are; None when there never was one."""
+    oldest_version: str | None
+    """The oldest that may use it; None when every one may."""
     has_log: bool
     """Whether the tables of an event log are here."""
 
@@ -152,6 +154,7 @@ async def _facts(connection: Any) -> Server:
     theirs = await connection.fetchval("SELECT clock_timestamp()")
     half_way = (time.monotonic() - began) / 2
     revision = await connection.fetchval("SELECT version_num FROM alembic_version") if row["is_migrated"] else None
+    oldest_version = await connection.fetchval("SELECT version FROM version_floor") if row["has_floor"] else None
     return Server(
         version=row["version"] // 10_000,
         encoding=row["encoding"],
@@ -166,6 +169,7 @@ async def _facts(connection: Any) -> Server:
         has_schema=row["has_schema"],
         tables_out_of_reach=row["tables_out_of_reach"],
         revision=revision,
+        oldest_version=oldest_version,
         has_log=row["has_log"],
     )
 
@@ -190,6 +194,7 @@ SELECT current_setting('server_version_num')::int AS version,
            AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))) AS tables_out_of_reach,
        coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false) AS is_migrated,
+       coalesce(has_table_privilege(to_regclass('version_floor'), 'SELECT'), false) AS has_floor,
        to_regclass('log_topics') IS NOT NULL AS has_log
   FROM pg_roles AS role WHERE role.rolname = current_user
 """

@@ -42,3 +42,11 @@ def revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
+
+
+def oldest_version(connection: sqlite3.Connection) -> str | None:
+    """The oldest that may use it; None when every one may."""
+    if not has_table(connection, "version_floor"):
+        return None
+    row = connection.execute("SELECT version FROM version_floor").fetchone()
+    return None if row is None else str(row[0])

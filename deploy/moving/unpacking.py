@@ -130,7 +130,7 @@ async def _unpack(
     begun = {}
     for name, runtime in whole.runtimes.items():
         progress.begin(f"Beginning a new epoch of {name}")
-        await migrations.upgrade(runtime.database, runtime.migrations, contract=True)
+        await _bring_up_to_date(runtime)
         begun[name] = await _begin_anew(runtime, whole.log, packed, wishes)
     progress.begin("Putting records on the log")
     scope: Scope = "unread" if wishes.old_log else wishes.records
@@ -190,6 +190,13 @@ async def _bring_to(runtime: Runtime, revision: str) -> None:
     if now not in (None, revision):
         await migrations.downgrade(runtime.database, runtime.migrations)
     await migrations.upgrade(runtime.database, runtime.migrations, revision)
+
+
+async def _bring_up_to_date(runtime: Runtime) -> None:
+    """As far as this version needs it to start; what may wait keeps the way back to the version of the backup open."""
+    await migrations.upgrade(runtime.database, runtime.migrations)
+    if migrations.lacking(await migrations.pending(runtime.database, runtime.migrations)):
+        await migrations.upgrade(runtime.database, runtime.migrations, contract=True)
 
 
 async def _insist_on_empty_log(log: EventLog, topics: Collection[str]) -> None:

@@ -78,7 +78,19 @@ async def current(database: Database) -> str | None:
 
 async def pending(database: Database, folder: Path) -> list[Revision]:
     """Not yet applied, oldest first; nothing when a later release has brought the database further. NoSuchRevision."""
-    return _after(await current(database), revisions_in(folder))
+    return after(await current(database), revisions_in(folder))
+
+
+def after(current: str | None, known: list[Revision]) -> list[Revision]:
+    """Those of `known` that follow `current`; none when that is of a later release. Raises NoSuchRevision."""
+    numbers = [step.number for step in known]
+    if current is None:
+        return known
+    if current in numbers:
+        return known[numbers.index(current) + 1 :]
+    if current.isdecimal() and current > numbers[-1]:
+        return []
+    raise NoSuchRevision(f"The database stands at revision {current}, which is none of this service's.")
 
 
 def lacking(pending: Sequence[Revision]) -> list[Revision]:
@@ -133,7 +145,7 @@ def _upgrade(
             _become_the_only_migrator(connection)
         before = _current(connection)
         new = before is None
-        for step in _up_to(target, _after(before, revisions_in(folder))):
+        for step in _up_to(target, after(before, revisions_in(folder))):
             if step.phase == "contract" and not (contract or new):
                 break
             if _on_postgresql(connection):
@@ -217,17 +229,6 @@ def _current(connection: Connection) -> str | None:
     if _on_postgresql(connection):
         connection.commit()
     return found
-
-
-def _after(current: str | None, known: list[Revision]) -> list[Revision]:
-    numbers = [step.number for step in known]
-    if current is None:
-        return known
-    if current in numbers:
-        return known[numbers.index(current) + 1 :]
-    if current.isdecimal() and current > numbers[-1]:
-        return []
-    raise NoSuchRevision(f"The database stands at revision {current}, which is none of this service's.")
 
 
 def _up_to(target: str, steps: list[Revision]) -> list[Revision]:

@@ -18,6 +18,7 @@ from shared.kernel.ids import new_id
 from shared.kit.bus.tables import consumer_offsets, outbox
 from shared.kit.db import Transaction
 from shared.kit.tables import audit_heads, audit_rows, timers
+from shared.kit.version import VERSION
 from tests.deploy.cli.test_commands import mainstay, park
 from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
@@ -139,11 +140,12 @@ async def test_a_database_that_is_no_database_is_named(on_sqlite: Path) -> None:
     assert found.remedy == "restore billing.db from your backup"
 
 
-async def test_a_file_of_a_newer_version_is_named(on_sqlite: Path) -> None:
+async def test_a_file_that_only_newer_versions_may_use_is_named(on_sqlite: Path) -> None:
     with sqlite3.connect(on_sqlite / "notify.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("INSERT INTO version_floor VALUES (1, '99.0.0', '9999')")
     connection.close()
-    assert "is at revision 9999 of a newer version" in (await the_one("notify")).found
+    assert (await the_one("notify")).found == f"is for Mainstay 99.0.0 and later, and this is {VERSION}"
 
 
 async def test_work_that_waits_is_named(on_sqlite: Path) -> None:
