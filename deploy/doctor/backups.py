@@ -13,27 +13,29 @@ from deploy.doctor.databases import url_of
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
 from deploy.doctor.reading import NO_ANSWER, reading
 from services.backup.db.tables import protections
-from services.backup.gateways.keys import RepositoryKeys
-from services.backup.gateways.restic import Repository, ResticClient, ResticFailed, ResticMissing
+from services.backup.gateways import build
+from services.backup.gateways.restic import Repository, ResticClient, ResticFailed, ResticMissing, WrongPassword
 from services.backup.settings import BackupSettings
 
 PART = "backups"
 OLDEST = (0, 14)
 """`--json` of a backup with its summary, and `--retry-lock` where there is one; tested from here on."""
 ANSWER_SECONDS = 3
-REPOSITORIES = "MAINSTAY_BACKUP_REPOSITORIES"
+REPOSITORIES, DELETING = "MAINSTAY_BACKUP_REPOSITORIES", "MAINSTAY_BACKUP_DELETING_REPOSITORIES"
 
 
 async def look(patient: Patient) -> list[Finding]:
     settings = patient.services.get("backup")
     if not isinstance(settings, BackupSettings):
         return []
-    data = patient.data_dir
-    base = settings.repositories.get_secret_value() if settings.repositories else str(data / "repositories")
-    keys = RepositoryKeys(settings.key_file or data / "keys" / "backup.key")
-    restic = ResticClient(settings.restic, base=base, keys=keys, state=data / "restic")
+    named = settings.repositories
+    base = named.get_secret_value() if named else str(patient.data_dir / "repositories")
+    restic = build(settings, patient.common).restic
+    assert isinstance(restic, ResticClient)
     findings = await _program(patient, settings, restic)
-    findings += await _place(patient, base)
+    findings += await _place(patient, base, REPOSITORIES)
+    if settings.deleting_repositories is not None:
+        findings += await _place(patient, settings.deleting_repositories.get_secret_value(), DELETING)
     if not findings:
         findings += await _key(patient, restic)
     if findings:
@@ -56,9 +58,9 @@ async def _program(patient: Patient, settings: BackupSettings, restic: ResticCli
     return []
 
 
-async def _place(patient: Patient, base: str) -> list[Finding]:
+async def _place(patient: Patient, base: str, variable: str) -> list[Finding]:
     if base.startswith("rest:"):
-        return await _server(base.removeprefix("rest:"))
+        return await _server(base.removeprefix("rest:"), variable)
     if re.match(r"[a-z0-9]+:", base):
         return []
     if patient.in_production and Path(base).is_relative_to(patient.data_dir):
@@ -67,7 +69,7 @@ async def _place(patient: Patient, base: str) -> list[Finding]:
     return []
 
 
-async def _server(address: str) -> list[Finding]:
+async def _server(address: str, variable: str) -> list[Finding]:
     """What a rest-server answers to a question for a repository at the top, where there is none."""
     shown = _shown(address)
     try:
@@ -75,10 +77,10 @@ async def _server(address: str) -> list[Finding]:
             answer = await client.head(f"{address.rstrip('/')}/config")
     except (httpx.HTTPError, httpx.InvalidURL) as trouble:
         found = f"{shown} does not answer ({type(trouble).__name__})"
-        return [error(PART, found, f"look whether rest-server runs there, or correct {REPOSITORIES}")]
+        return [error(PART, found, f"look whether rest-server runs there, or correct {variable}")]
     if answer.status_code in {401, 403}:
         found = f"{shown} refuses the user and password ({answer.status_code})"
-        return [error(PART, found, f"correct them in {REPOSITORIES}: its path begins with the user's name")]
+        return [error(PART, found, f"correct them in {variable}: its path begins with the user's name")]
     if answer.status_code >= 500:
         return [error(PART, f"{shown} answers {answer.status_code}", "look at the log of rest-server")]
     return []
@@ -91,10 +93,10 @@ async def _key(patient: Patient, restic: ResticClient) -> list[Finding]:
         return []
     try:
         await restic.find(repository, "doctor")
+    except WrongPassword:
+        found = f"the backup key does not open {repository.name}"
+        return [error(PART, found, "put the key it was made with back: MAINSTAY_BACKUP_KEY_FILE")]
     except (ResticFailed, ResticMissing) as refused:
-        if "wrong password" in str(refused) or "ended with 12" in str(refused):
-            found = f"the backup key does not open {repository.name}"
-            return [error(PART, found, "put the key it was made with back: MAINSTAY_BACKUP_KEY_FILE")]
         return [error(PART, f"{repository.name} cannot be read: {refused}", "mainstay timers parked backup says more")]
     return []
 

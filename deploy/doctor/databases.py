@@ -39,8 +39,7 @@ async def look(patient: Patient, service: str) -> list[Finding]:
 
 def _in_file(patient: Patient, part: str, service: str, path: Path) -> list[Finding]:
     def judge(connection: sqlite3.Connection) -> list[Finding]:
-        revision, oldest = sqlite_file.revision(connection), sqlite_file.oldest_version(connection)
-        return [migrations.compare(patient, part, service, revision, oldest)]
+        return [migrations.compare(patient, part, service, sqlite_file.stand(connection))]
 
     return sqlite_file.look(patient, part, path, judge)
 
@@ -52,10 +51,10 @@ async def _on_server(patient: Patient, part: str, variable: str, service: str, u
         return [refused.finding]
     findings = [*postgresql.judge(patient, part, url, server, needed=_needed_of(patient, url))]
     if server.has_schema and not server.tables_out_of_reach:
-        compared = migrations.compare(patient, part, service, server.revision, server.oldest_version)
+        compared = migrations.compare(patient, part, service, server.stand)
         if compared.severity is not Severity.OK:
             findings.append(compared)
-    told = f"PostgreSQL {server.version} at {url.host}, revision {server.revision}"
+    told = f"PostgreSQL {server.version} at {url.host}, revision {server.stand.revision}"
     return findings or [ok(part, told)]
 
 

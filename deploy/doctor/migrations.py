@@ -1,26 +1,45 @@
-"""Whether this version of the program can use a database as its migrations have left it."""
+"""Whether this release can use a database as its migrations have left it."""
 
 from __future__ import annotations
 
-from deploy.doctor.finding import Finding, Patient, error, ok
+from typing import NamedTuple
+
+from deploy.doctor.finding import Finding, Patient, error, ok, warning
 from deploy.services import migrations_of
-from shared.kit.migrations import NoSuchRevision, after, lacking
-from shared.kit.revision_files import revisions_in
+from shared.kit.migrations import lacking
+from shared.kit.revision_files import Revision, revisions_in
 from shared.kit.version import VERSION, release
 
-OTHER_VERSION = "run that version here, or restore the backup from before its migration"
+
+class Stand(NamedTuple):
+    """What a database says: its revision, None when it is new; and the oldest release it is for, None when any."""
+
+    revision: str | None
+    oldest_release: str | None
 
 
-def compare(patient: Patient, part: str, service: str, current: str | None, oldest_version: str | None) -> Finding:
-    """`current`: the revision in the database, None for a new one; `oldest_version`: what may use it, None for any."""
-    if oldest_version is not None and release(VERSION) < release(oldest_version):
-        return error(part, f"is for Mainstay {oldest_version} and later, and this is {VERSION}", OTHER_VERSION)
+def compare(patient: Patient, part: str, service: str, stand: Stand) -> Finding:
     known = revisions_in(migrations_of(service))
-    try:
-        missing = lacking(after(current, known))
-    except NoSuchRevision:
-        return error(part, f"is at revision {current}, which this version does not know", OTHER_VERSION)
-    if missing:
-        option = " --contract" if any(step.phase == "contract" for step in missing) else ""
-        return patient.waits(part, f"lacks {len(missing)} migration(s)", f"mainstay migrate {service}{option}")
-    return ok(part, f"is at revision {current}")
+    numbers = [step.number for step in known]
+    if stand.oldest_release is not None and release(VERSION) < release(stand.oldest_release):
+        found = f"is for Mainstay {stand.oldest_release} and later, and this is {VERSION}"
+        return error(part, found, "run that release here, or restore the backup from before its migration")
+    if stand.revision is None:
+        return patient.waits(part, f"lacks all {len(known)} migration(s)", f"mainstay migrate {service}")
+    if stand.revision in numbers:
+        return _pending(patient, part, service, known[numbers.index(stand.revision) + 1 :], stand.revision)
+    if stand.revision.isdecimal() and stand.revision > numbers[-1]:
+        return ok(part, f"is at revision {stand.revision} of a later release, which this one can use")
+    found = f"is at revision {stand.revision}, which is none of this service's"
+    return error(part, found, f"name the database of {service}, or restore it from your backup")
+
+
+def _pending(patient: Patient, part: str, service: str, pending: list[Revision], revision: str) -> Finding:
+    command = f"mainstay migrate {service}"
+    if missing := lacking(pending):
+        contract = " --contract" if any(step.phase == "contract" for step in missing) else ""
+        return patient.waits(part, f"lacks {len(missing)} migration(s)", f"{command}{contract}")
+    if pending:
+        found = f"{len(pending)} migration(s) that take something away wait"
+        return warning(part, found, f"{command} --contract, once no process of an older release runs")
+    return ok(part, f"is at revision {revision}")

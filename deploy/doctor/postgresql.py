@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine.url import URL
 
 from deploy.doctor.finding import Finding, Patient, error, warning
+from deploy.doctor.migrations import Stand
 
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 3
@@ -42,10 +43,7 @@ class Server:
     is_encrypted: bool
     has_schema: bool
     tables_out_of_reach: int
-    revision: str | None
-    """Where its migrations are; None when there never was one."""
-    oldest_version: str | None
-    """The oldest that may use it; None when every one may."""
+    stand: Stand
     has_log: bool
     """Whether the tables of an event log are here."""
 
@@ -154,7 +152,7 @@ async def _facts(connection: Any) -> Server:
     theirs = await connection.fetchval("SELECT clock_timestamp()")
     half_way = (time.monotonic() - began) / 2
     revision = await connection.fetchval("SELECT version_num FROM alembic_version") if row["is_migrated"] else None
-    oldest_version = await connection.fetchval("SELECT version FROM version_floor") if row["has_floor"] else None
+    oldest = await connection.fetchval("SELECT version FROM version_floor") if row["has_floor"] else None
     return Server(
         version=row["version"] // 10_000,
         encoding=row["encoding"],
@@ -168,8 +166,7 @@ async def _facts(connection: Any) -> Server:
         is_encrypted=row["is_encrypted"] or row["is_local"],
         has_schema=row["has_schema"],
         tables_out_of_reach=row["tables_out_of_reach"],
-        revision=revision,
-        oldest_version=oldest_version,
+        stand=Stand(revision, oldest),
         has_log=row["has_log"],
     )
 

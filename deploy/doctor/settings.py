@@ -39,7 +39,7 @@ def read(names: Sequence[str]) -> tuple[Patient | None, list[Finding]]:
         return None, findings
     patient = Patient(common, settings)
     findings += _unwise(patient)
-    return patient, findings or [ok(PART, f"{common.mode} mode, {len(settings)} services")]
+    return patient, findings or [ok(PART, f"{common.mode} mode, {len(settings)} service(s)")]
 
 
 def _read(read: Callable[[], Any], lines: list[str]) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.doctor.finding import Finding, Patient, error
+from deploy.doctor.migrations import Stand
 
 OLDEST = (3, 35)
 """RETURNING, UPDATE … FROM and upserts."""
@@ -36,17 +37,11 @@ def has_table(connection: sqlite3.Connection, table: str) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
 
-def revision(connection: sqlite3.Connection) -> str | None:
-    """Where its migrations are; None when there never was one."""
-    if not has_table(connection, "alembic_version"):
-        return None
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
+def stand(connection: sqlite3.Connection) -> Stand:
+    """Where its migrations have left it."""
 
+    def first(table: str, column: str) -> str | None:
+        row = connection.execute(f"SELECT {column} FROM {table}").fetchone() if has_table(connection, table) else None  # noqa: S608
+        return None if row is None else str(row[0])
 
-def oldest_version(connection: sqlite3.Connection) -> str | None:
-    """The oldest that may use it; None when every one may."""
-    if not has_table(connection, "version_floor"):
-        return None
-    row = connection.execute("SELECT version FROM version_floor").fetchone()
-    return None if row is None else str(row[0])
+    return Stand(first("alembic_version", "version_num"), first("version_floor", "version"))

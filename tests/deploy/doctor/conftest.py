@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy import environment
+from deploy.doctor import examining, kafka
 from deploy.doctor.examining import examine
 from deploy.doctor.finding import Finding, Severity
 from deploy.opening import ensure_topics, migrate, opened_log
@@ -45,6 +46,14 @@ async def prepare() -> None:
             await runtime.close()
     async with opened_log(common) as log:
         await ensure_topics(log)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that is busy with other tests a check may take longer than an operator would wait."""
+    monkeypatch.setattr(examining, "CHECK_SECONDS", 60.0)
+    monkeypatch.setattr(kafka, "START_SECONDS", 10.0)
+    monkeypatch.setattr(kafka, "OFFSETS_SECONDS", 20.0)
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from deploy import environment
+from deploy.doctor import migrations as doctors_migrations
 from deploy.doctor.finding import Finding, Severity
-from deploy.services import open_service
+from deploy.services import migrations_of, open_service
 from shared.kernel.ids import new_id
 from shared.kit.bus.tables import consumer_offsets, outbox
 from shared.kit.db import Transaction
+from shared.kit.revision_files import Phase, Revision, revisions_in
 from shared.kit.tables import audit_heads, audit_rows, timers
-from shared.kit.version import VERSION
 from tests.deploy.cli.test_commands import mainstay, park
 from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
@@ -140,12 +141,34 @@ async def test_a_database_that_is_no_database_is_named(on_sqlite: Path) -> None:
     assert found.remedy == "restore billing.db from your backup"
 
 
-async def test_a_file_that_only_newer_versions_may_use_is_named(on_sqlite: Path) -> None:
+async def test_a_file_of_another_service_is_named(on_sqlite: Path) -> None:
     with sqlite3.connect(on_sqlite / "notify.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.execute("INSERT INTO version_floor VALUES (1, '99.0.0', '9999')")
+        connection.execute("UPDATE alembic_version SET version_num = 'b7e1'")
     connection.close()
-    assert (await the_one("notify")).found == f"is for Mainstay 99.0.0 and later, and this is {VERSION}"
+    found = await the_one("notify")
+    assert (found.severity, found.found) == (
+        Severity.ERROR,
+        "is at revision b7e1, which is none of this service's",
+    )
+
+
+@pytest.mark.parametrize(
+    ("phases", "found", "remedy"),
+    [
+        (["expand"], "lacks 1 migration(s)", "mainstay migrate notify"),
+        (["contract", "expand"], "lacks 2 migration(s)", "mainstay migrate notify --contract"),
+        (["contract"], "1 migration(s) that take something away wait", "mainstay migrate notify --contract, once"),
+    ],
+)
+async def test_what_a_later_release_brings_is_named_by_its_phase(
+    on_sqlite: Path, monkeypatch: pytest.MonkeyPatch, phases: list[Phase], found: str, remedy: str
+) -> None:
+    known = revisions_in(migrations_of("notify"))
+    later = [Revision(f"90{number:02}", "a later one", phase, "1.0.0") for number, phase in enumerate(phases)]
+    monkeypatch.setattr(doctors_migrations, "revisions_in", lambda _folder: known + later)
+    said = await the_one("notify")
+    assert (said.severity, said.found) == (Severity.WARNING, found)
+    assert said.remedy.startswith(remedy)
 
 
 async def test_work_that_waits_is_named(on_sqlite: Path) -> None:

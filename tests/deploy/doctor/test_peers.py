@@ -209,11 +209,13 @@ async def test_an_issuer_is_well_with_keys_and_algorithms_that_are_accepted(
         discovery |= {"issuer": "https://other.example", "jwks_uri": f"{url}/keys"}
         assert "speaks for another issuer" in (await the_one("contracts")).found
         discovery |= {"issuer": url}
-        assert "names no key that can be used" in (await the_one("contracts")).found
+        assert "leads to no key that can be used" in (await the_one("contracts")).found
         keys |= issuer.jwks()
         discovery |= {"id_token_signing_alg_values_supported": ["HS256"]}
         assert (await the_one("contracts")).remedy.startswith("set MAINSTAY_OIDC_ALGORITHMS")
         discovery |= {"id_token_signing_alg_values_supported": ["EdDSA"]}
+        assert await ill("contracts") == []
+        given(oidc_issuer="https://known-by-another-name.example", oidc_jwks_url=f"{url}/keys")
         assert await ill("contracts") == []
 
 
