@@ -38,7 +38,8 @@ class Topic:
     @property
     def differences(self) -> list[Difference]:
         if self.found is None:
-            return [Difference(self.name, "is missing", "`mainstay topics ensure` creates it")]
+            remedy = "`mainstay topics ensure` creates it; where Kafka keeps ACLs, look as the user mainstay-topics"
+            return [Difference(self.name, "is missing", remedy)]
         return list(_differences(self.name, self.declared, self.found))
 
 
