@@ -26,6 +26,7 @@ FILES = "files"
 LIST = "files.jsonl.gz"
 KEYS = "keys.sealed"
 KEY_FOLDER = "keys"
+REPOSITORY_KEY = "backup.key"
 REPOSITORIES = "repositories"
 LEFT_OUT = {KEY_FOLDER, "restic", "mainstay.lock"}
 """At the top of the data folder: keys leave sealed, `restic` holds a cache and locks."""
@@ -186,11 +187,16 @@ def _goes_on(there: Path, packed: Path) -> bool:
 
 
 def keys_of(data_dir: Path, repository_key: Path | None) -> dict[str, bytes]:
-    """Every key file by its path in the data folder; a repository key that is kept elsewhere comes along."""
+    """Every key file by its name in the data folder's keys/.
+
+    A repository key that is kept elsewhere comes along, with its successor and the one before while it is replaced.
+    """
     folder = data_dir / KEY_FOLDER
     found = {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()}
-    if repository_key is not None and repository_key.is_file():
-        found["backup.key"] = repository_key.read_bytes()
+    if repository_key is not None:
+        for path in (repository_key, *sorted(repository_key.parent.glob(f"{repository_key.name}.*"))):
+            if path.is_file():
+                found[REPOSITORY_KEY + path.name.removeprefix(repository_key.name)] = path.read_bytes()
     return found
 
 
@@ -234,8 +240,8 @@ def put_keys(keys: Mapping[str, bytes], data_dir: Path, repository_key: Path | N
 
 
 def _place(name: str, data_dir: Path, repository_key: Path | None) -> Path:
-    if name == "backup.key" and repository_key is not None:
-        return repository_key
+    if repository_key is not None and name.startswith(REPOSITORY_KEY):
+        return repository_key.with_name(repository_key.name + Path(name).name.removeprefix(REPOSITORY_KEY))
     return data_dir / KEY_FOLDER / Path(name).name
 
 
