@@ -23,6 +23,11 @@ def partner_topic(partner_id: object) -> str:
     return f"{PARTNER_TOPIC_PREFIX}{partner_id}"
 
 
+def partitions_of(topic: str, otherwise: int) -> int:
+    """A partner's topic has one, which it reads in order, whoever makes it: its worker, or a relay that comes first."""
+    return 1 if topic.startswith(PARTNER_TOPIC_PREFIX) else otherwise
+
+
 def fact_of(envelope: Envelope) -> Fact | None:
     """The fact inside, or None for a type nobody here knows.
 

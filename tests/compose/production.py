@@ -13,7 +13,6 @@ from uuid import UUID
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import TopicAuthorizationFailedError
 
 from deploy.demo.client import Installation, Person
 from deploy.demo.rows import Rows
@@ -75,7 +74,7 @@ async def check(say: Callable[[str], None], *, keep: bool) -> None:
                 wait_until(lambda: is_whole(stack), timeout=300, what="all replicas to catch up")
             bootstrap = [f"localhost:{port}" for port in brokers.values()]
             await expect_the_partner_to_read_its_topic_only(stack, story, bootstrap)
-            say("the partner reads its own topic over TLS, in order, and is refused any other")
+            say("the partner reads its own topic over TLS, in order, and sees no other")
             for service in SERVICES:
                 stack.execute(f"{service}-worker", "mainstay", "audit", "verify", service)
 
@@ -189,12 +188,7 @@ async def expect_the_partner_to_read_its_topic_only(stack: Stack, story: Beginni
     try:
         expected = [event["id"] for event in story.feed.events]
         assert await _ids(consumer, partner_topic(partner), len(expected)) == expected
-        consumer.assign([TopicPartition("billing.invoice", 0)])
-        try:
-            await consumer.getmany(timeout_ms=10_000)
-        except TopicAuthorizationFailedError:
-            return
-        raise AssertionError("a partner was not refused a topic of the services")
+        assert await consumer.topics() == {partner_topic(partner)}, "all that it may even see"
     finally:
         await consumer.stop()
 

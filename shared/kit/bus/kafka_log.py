@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 
+from shared.events.registry import partitions_of
 from shared.kit.bus import kafka_topics
 from shared.kit.bus.kafka_client import Bury, KafkaSettings, administering, trouble
 from shared.kit.bus.log import (
@@ -80,8 +81,8 @@ class KafkaLog:
         if not missing:
             return
         async with administering(self.settings, "did not show its topics", self._bury) as admin:
-            count = partitions or self.settings.partitions
-            self._counts.update(await kafka_topics.create(admin, self.settings, missing, count))
+            wanted = {topic: partitions or partitions_of(topic, self.settings.partitions) for topic in missing}
+            self._counts.update(await kafka_topics.create(admin, self.settings, wanted))
 
     async def topics(self) -> dict[str, TopicState]:
         async with administering(self.settings, "did not show its topics", self._bury) as admin:

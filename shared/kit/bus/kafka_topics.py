@@ -17,22 +17,20 @@ from shared.kit.bus.log import TopicState
 RETENTION, MIN_INSYNC = "retention.ms", "min.insync.replicas"
 
 
-async def create(
-    admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: Sequence[str], partitions: int
-) -> dict[str, int]:
-    """Create those that are missing and change none; the number of partitions of each."""
-    counts = await _partition_counts(admin, topics)
+async def create(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: Mapping[str, int]) -> dict[str, int]:
+    """Create those that are missing, with so many partitions, and change none; the number that each has."""
+    counts = await _partition_counts(admin, list(topics))
     missing = [topic for topic in topics if topic not in counts]
     if missing:
         configs = configs_of(settings)
-        new = [NewTopic(topic, partitions, settings.replication, topic_configs=configs) for topic in missing]
+        new = [NewTopic(topic, topics[topic], settings.replication, topic_configs=configs) for topic in missing]
         answer = await admin.create_topics(new)
         for _topic, code, *_ in answer.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise for_code(code)()
     # Creation is acknowledged before every broker tells of it.
     while len(counts) < len(topics):
-        counts = await _partition_counts(admin, topics)
+        counts = await _partition_counts(admin, list(topics))
         if len(counts) < len(topics):
             await asyncio.sleep(0.05)
     return counts

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.events.registry import partitions_of
 from shared.kernel.errors import Unavailable
 from shared.kit.bus import sets
 from shared.kit.bus.clock import real_now
@@ -75,7 +76,8 @@ class SqlLog:
         return SqlSubscription(self, self._doorbell, consumer, topics, load_offsets, self._lease_seconds)
 
     async def ensure_topics(self, topics: Collection[str], partitions: int | None = None) -> None:
-        rows = [{"topic": topic, "partitions": partitions or self._default_partitions} for topic in sorted(topics)]
+        wanted = {topic: partitions or partitions_of(topic, self._default_partitions) for topic in sorted(topics)}
+        rows = [{"topic": topic, "partitions": count} for topic, count in wanted.items()]
         known = await self._known(topics)
         missing = [row for row in rows if row["topic"] not in known]
         if not missing:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from shared.events.registry import partner_topic
 from shared.kernel.ids import new_id
 from shared.kit.bus import positions
 from shared.kit.bus.consumer import Consumer, Fenced
@@ -191,6 +192,12 @@ class TestOrderWithinAKey:
         async with running(Consumer("service", database, log, Listener(language).handlers, plan=QUICK)):
             await until_heard(database, {thing: list(range(1, 13)) for thing in things})
         assert await count(database, parked_events) == 0
+
+
+async def test_a_partners_topic_has_one_partition_whoever_comes_first(bus: Bus) -> None:
+    log, topic = bus.log(), partner_topic(new_id())
+    await log.append([Record(topic, "its partner", [], b"{}")])
+    assert list(await log.bounds([topic])) == [Partition(topic, 0)]
 
 
 class TestSeveralReplicas:
