@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,8 @@ from shared.kit.db import Database, LockedByAnother, Reader
 MEASURE_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 """How soon a replica that may measure begins to."""
+FORGOTTEN_AFTER_SECONDS = 60.0
+"""A lease lost for a moment leaves no gap, in which an alert would begin to wait anew."""
 
 log = structlog.get_logger("measuring")
 MEASURED_AT = Gauge(
@@ -37,7 +40,7 @@ Measure = Callable[[Reader], Awaitable[Sequence[Reading]]]
 
 
 class Measurer:
-    """One replica's. Whoever may not measure shows nothing: two numbers for one thing would only confuse."""
+    """One replica's. Who may not measure any more soon shows nothing: it would show for ever what once was."""
 
     def __init__(
         self, database: Database, service: str, measures: Sequence[Measure], *, may_measure: Callable[[], bool]
@@ -47,6 +50,7 @@ class Measurer:
         self._measures = measures
         self._may_measure = may_measure
         self._shown: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._measured_at = -math.inf
         self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -55,7 +59,7 @@ class Measurer:
             pause = MEASURE_SECONDS if self._may_measure() else LOOK_SECONDS
             if self._may_measure():
                 await self._try_to_measure()
-            else:
+            elif time.monotonic() - self._measured_at > FORGOTTEN_AFTER_SECONDS:
                 self.forget()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
@@ -66,6 +70,7 @@ class Measurer:
         async with self._database.reading() as reader:
             readings = [reading for measure in self._measures for reading in await measure(reader)]
         self._show([*readings, Reading(MEASURED_AT, time.time())])
+        self._measured_at = time.monotonic()
 
     def forget(self) -> None:
         self._show([])

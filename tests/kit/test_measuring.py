@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def shown(shelf: str) -> float | None:
 async def test_only_the_replica_that_may_measures_and_what_it_no_longer_may_show_is_gone(
     service: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for pause in ("MEASURE_SECONDS", "LOOK_SECONDS"):
+    for pause in ("MEASURE_SECONDS", "LOOK_SECONDS", "FORGOTTEN_AFTER_SECONDS"):
         monkeypatch.setattr(measuring, pause, 0.01)
     parcels, leads, stop = Parcels(), asyncio.Event(), asyncio.Event()
     measurer = Measurer(service.runtime.database, "parcels", [parcels.measure], may_measure=leads.is_set)
@@ -71,6 +72,29 @@ async def test_only_the_replica_that_may_measures_and_what_it_no_longer_may_show
     finally:
         stop.set()
         await running
+    assert shown("top") is None
+
+
+async def test_a_lead_lost_for_a_moment_leaves_no_gap(
+    service: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "LOOK_SECONDS", 0.01)
+    parcels, looks, stop = Parcels(), itertools.count(), asyncio.Event()
+
+    def may_measure() -> bool:
+        return next(looks) < 0
+
+    measurer = Measurer(service.runtime.database, "parcels", [parcels.measure], may_measure=may_measure)
+    await measurer.measure()
+    running = asyncio.create_task(measurer.run(stop))
+
+    async def looked() -> bool:
+        return next(looks) > 10
+
+    await eventually(looked)
+    assert shown("top") == 3.0
+    stop.set()
+    await running
     assert shown("top") is None
 
 
