@@ -128,3 +128,12 @@ def test_runbooks_name_commands_that_there_are() -> None:
             assert command is not None, f"{runbook.name}: mainstay {first}"
             if isinstance(command, typer.core.TyperGroup):
                 assert second in command.commands, f"{runbook.name}: mainstay {first} {second}"
+
+
+def test_sizing_quotes_figures_that_are_measured() -> None:
+    text = " ".join((ROOT / "docs" / "operations" / "sizing.md").read_text(encoding="utf-8").split())
+    rows = json.loads((ROOT / "docs" / "performance" / "results.json").read_text(encoding="utf-8"))["rows"]
+    measured = {figure["name"] for row in rows.values() for figure in row["figures"]} | set(rows)
+    quoted = set(re.findall(r"“([^”]+)”", text)) - {"quotes"}
+    assert len(quoted) > 10
+    assert not quoted - measured
