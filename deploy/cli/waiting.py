@@ -11,8 +11,9 @@ import typer
 from deploy import environment
 from deploy.cli.running import ServiceName
 from deploy.environment import PREFIX, explained
-from deploy.opening import CannotOpen, insist_up_to_date
+from deploy.opening import AWAY, CannotOpen, insist_up_to_date
 from deploy.services import open_service
+from shared.kit.runtime import Runtime
 
 ASK_EVERY_SECONDS = 1.0
 
@@ -36,16 +37,22 @@ async def _wait(service: str, seconds: float) -> None:
         runtime = open_service(service, common, settings=settings)
     until, said = time.monotonic() + seconds, ""
     try:
-        while True:
-            try:
-                await insist_up_to_date(runtime)
-                return
-            except CannotOpen as reason:
-                if time.monotonic() >= until:
-                    raise
-                if str(reason) != said:
-                    said = str(reason)
-                    print(said, flush=True)
+        while (reason := await _reason_to_wait(runtime)) is not None:
+            if time.monotonic() >= until:
+                raise CannotOpen(reason)
+            if reason != said:
+                said = reason
+                print(said, flush=True)
             await asyncio.sleep(ASK_EVERY_SECONDS)
     finally:
         await runtime.close()
+
+
+async def _reason_to_wait(runtime: Runtime) -> str | None:
+    try:
+        await insist_up_to_date(runtime)
+    except CannotOpen as reason:
+        return str(reason)
+    except AWAY as trouble:
+        return f"The database of {runtime.name} does not answer ({type(trouble).__name__})."
+    return None

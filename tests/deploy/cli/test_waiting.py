@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from deploy import environment
+from deploy.cli import waiting
 from deploy.cli.waiting import _wait
 from deploy.opening import CannotOpen, migrate
 from deploy.services import open_service
+from shared.kit.database_trouble import DatabaseAway
+from shared.kit.runtime import Runtime
 from tests.infrastructure.waiting import eventually
 
 
@@ -20,7 +23,7 @@ async def test_it_waits_for_migrations_and_ends_when_somebody_has_applied_them(
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
     with pytest.raises(CannotOpen, match="migrate contracts"):
         await _wait("contracts", 0)
-    waiting = asyncio.create_task(_wait("contracts", 60))
+    held = asyncio.create_task(_wait("contracts", 60))
 
     async def said() -> bool:
         return "migrate contracts" in capsys.readouterr().out
@@ -28,7 +31,7 @@ async def test_it_waits_for_migrations_and_ends_when_somebody_has_applied_them(
     await eventually(said, what="the reason of the wait")
     runtime = open_service("contracts", environment.read_common())
     await migrate(runtime)
-    await waiting
+    await held
     await runtime.close()
 
 
@@ -44,3 +47,15 @@ async def test_wrong_settings_are_not_waited_for(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("MAINSTAY_BILLING_DATABASE_URL", "no database")
     with pytest.raises(environment.WrongSettings):
         await _wait("billing", 60)
+
+
+async def test_a_database_that_goes_away_meanwhile_is_waited_for_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_runtime: Runtime) -> None:
+        raise DatabaseAway()
+
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(waiting, "insist_up_to_date", gone)
+    with pytest.raises(CannotOpen, match="contracts does not answer"):
+        await waiting._wait("contracts", 0)
