@@ -249,7 +249,7 @@ def _find_maven() -> str:
 
 
 async def _has_brokers(options: dict[str, object]) -> bool:
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=2_000)
+    admin = AIOKafkaAdminClient(**{"request_timeout_ms": 2_000, **options})
     try:
         await admin.start()
         cluster = await admin.describe_cluster()

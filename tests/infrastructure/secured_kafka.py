@@ -18,6 +18,8 @@ from tests.infrastructure.kafka_server import LOWERED_BOUNDS, KafkaServer, fetch
 from tests.infrastructure.process import ServerProcess, folder_of_this_run, free_port
 
 ADMIN = "admin"
+SLOWEST_START_SECONDS = 180.0
+PARTITIONS = 2
 ONE_DAY = datetime.timedelta(days=1)
 
 
@@ -36,6 +38,8 @@ class SecuredKafka(KafkaServer):
             "username": user,
             "password": password or self.passwords[user],
             "ssl_context": ssl.create_default_context(cafile=self.ca_file),
+            "start_seconds": 20.0,
+            "send_seconds": 30.0,
         }
         return KafkaSettings(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -47,12 +51,14 @@ class SecuredKafka(KafkaServer):
             "MAINSTAY_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "MAINSTAY_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
             "MAINSTAY_KAFKA_CA_FILE": str(self.ca_file),
+            "MAINSTAY_KAFKA_PARTITIONS": str(PARTITIONS),
             "MAINSTAY_KAFKA_USERNAME": user,
             "MAINSTAY_KAFKA_PASSWORD": password or self.passwords[user],
         }
 
     def client_options(self) -> dict[str, object]:
-        return self.settings(ADMIN).connection()
+        # A cold broker on a busy machine takes seconds for its first handshake.
+        return {**self.settings(ADMIN).connection(), "request_timeout_ms": 10_000}
 
 
 @contextmanager
@@ -71,7 +77,8 @@ def running_secured_kafka(users: list[str]) -> Iterator[SecuredKafka]:
         process = ServerProcess("secured-kafka", [*command, "kafka.Kafka", str(settings)], folder)
         server = SecuredKafka(f"127.0.0.1:{broker}", process=process, ca_file=ca_file, passwords=passwords)
         try:
-            server.start()
+            process.start()
+            server.wait_until_ready(timeout=SLOWEST_START_SECONDS)
             yield server
         finally:
             server.stop()

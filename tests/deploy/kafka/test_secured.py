@@ -181,17 +181,17 @@ def test_topics_are_as_declared_or_it_is_said_what_to_do(as_user: Callable[..., 
     as_user("mainstay-topics")
     found = told("topics", "list")
     assert found["differences"] == []
-    state = {"partitions": 12, "replicas": 1, "min_insync": 1, "retention_hours": 720}
+    state = {"partitions": 2, "replicas": 1, "min_insync": 1, "retention_hours": 720}
     assert {"topic": BILLINGS, "declared": state, "found": state} in found["topics"]
-    as_user("mainstay-topics", MAINSTAY_KAFKA_PARTITIONS="24", MAINSTAY_KAFKA_RETENTION_DAYS="60")
+    as_user("mainstay-topics", MAINSTAY_KAFKA_PARTITIONS="4", MAINSTAY_KAFKA_RETENTION_DAYS="60")
     different = [one for one in told("topics", "list", code=1)["differences"] if one["topic"] == BILLINGS]
     assert [one["what"] for one in different] == [
-        "has 12 partitions, 24 are declared",
+        "has 2 partitions, 4 are declared",
         "keeps records for 720 hours, 1440 are declared",
     ]
-    assert "--partitions 24" in different[0]["remedy"]
+    assert "--partitions 4" in different[0]["remedy"]
     assert told("topics", "ensure")["created"] == []
-    as_user("mainstay-topics", MAINSTAY_KAFKA_PARTITIONS="12", MAINSTAY_KAFKA_RETENTION_DAYS="7")
+    as_user("mainstay-topics", MAINSTAY_KAFKA_RETENTION_DAYS="7")
     assert told("topics", "list")["differences"] == [], "nothing was changed, and to keep records for longer is no harm"
 
 
