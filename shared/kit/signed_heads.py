@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -59,11 +60,13 @@ class SignedHeads:
 
     def _write(self, lines: str) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # A writer that was killed may have left half a line, which must not swallow the next.
-        begin = "" if self._read_back(1) in (b"", b"\n") else "\n"
-        content = f"{begin}{lines}".encode()
-        # Unbuffered: one write is one piece, whoever else appends; on a disk that fills up it may be half of it.
+        # Unbuffered: one write is one piece; on a disk that fills up it may be half of it.
         with self._path.open("ab", buffering=0) as file:
+            # Where processes share the file over a network, appending alone does not keep them apart.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # A writer that was killed may have left half a line, which must not swallow the next.
+            begin = "" if self._read_back(1) in (b"", b"\n") else "\n"
+            content = f"{begin}{lines}".encode()
             while content:
                 content = content[file.write(content) :]
 

@@ -35,7 +35,7 @@ from tests.infrastructure.waiting import eventually
 from tests.kit.support import UploadView, create_tables, parcels, running_parcels
 from tests.system import installation
 
-CHAINS = 30
+CHAINS = 100
 """Their heads take two pages of the disk."""
 CONTENT = b"%PDF-" + bytes(600_000)
 
