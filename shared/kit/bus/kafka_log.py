@@ -193,6 +193,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._load_offsets = load_offsets
         self._bury = bury
         self._client: AIOKafkaConsumer | None = None
+        self._joining: AIOKafkaConsumer | None = None
+        """The client, from before it has started."""
         self._next: dict[Partition, int] = {}
         self._refused: set[Partition] = set()
         self._read: dict[Partition, _Read] = {}
@@ -202,6 +204,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, Batch]:
         client = await self._started()
         try:
+            _insist_on_reading(client)
             await self._settle(client)
             wanted = [_theirs(partition) for partition in self._next]
             if not wanted:
@@ -267,7 +270,12 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 known.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        # The next poll seeks: here, an error of our database would only be logged, and reading begin elsewhere.
+        # The next poll seeks: here, an error of our database would only be logged, and reading begin elsewhere. Until
+        # then each has some position and rests, or aiokafka asks the group for one, and dies of asking two brokers.
+        assert self._joining is not None
+        for partition in assigned:
+            self._joining.seek(partition, 0)
+            self._joining.pause(partition)
         self.rewind([_ours(partition) for partition in assigned])
 
     async def _started(self) -> AIOKafkaConsumer:
@@ -285,6 +293,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 fetch_max_wait_ms=250,
                 retry_backoff_ms=100,
             )
+            self._joining = client
             client.subscribe(self._topics, listener=self)
             try:
                 # A join may have to wait for another member's session to run out.
@@ -314,6 +323,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, offset in offsets.items():
             if partition in still:
                 client.seek(_theirs(partition), offset)
+                client.resume(_theirs(partition))
                 self._next[partition] = offset
         self._refused |= (new - offsets.keys()) & still
 
@@ -376,6 +386,12 @@ async def _send_in_order(producer: AIOKafkaProducer, topic: str, partition: int,
 def _added(batch: Any, record: Record) -> bool:
     added = batch.append(key=record.key.encode(), value=record.value, timestamp=None, headers=list(record.headers))
     return added is not None
+
+
+def _insist_on_reading(client: AIOKafkaConsumer) -> None:
+    """Raises KafkaError: aiokafka tells nobody that the task which fetches records has ended."""
+    if client._fetcher._fetch_task.done():
+        raise KafkaError("the fetching of records has ended")
 
 
 async def _bounds(client: AIOKafkaConsumer, theirs: Sequence[TopicPartition]) -> dict[Partition, Bounds]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared.kit.bus.kafka_log import KafkaSettings, _key_text, partition_of
+from shared.kernel.errors import Unavailable
+from shared.kit.bus.kafka_log import KafkaSettings, KafkaSubscription, _key_text, partition_of
 from shared.kit.bus.log import Partition, ReadBounds, Record
+from tests.infrastructure.waiting import eventually
 from tests.kit.bus.harness import KafkaBus, Language
 
 
@@ -60,3 +65,72 @@ async def test_large_events_and_many_small_ones_keep_their_order(bus: KafkaBus, 
     finally:
         await subscription.close()
     assert found == [(b"%d" % n, size) for n, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("bus", ["kafka"], indirect=True)
+async def test_nothing_is_asked_of_the_group_while_offsets_are_looked_up(
+    bus: KafkaBus, language: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka would ask for the group's own: of two brokers, when the leader changes meanwhile, and end for ever."""
+    asked: list[object] = []
+
+    async def noted(_fetcher: Fetcher, _assignment: object, _node: int, partitions: object) -> bool:
+        asked.append(partitions)
+        return False
+
+    monkeypatch.setattr(Fetcher, "_update_fetch_positions", noted)
+    log, looking, go_on = bus.log(), asyncio.Event(), asyncio.Event()
+    await log.append([Record(language.topic, "key", [], b"value")])
+
+    async def from_the_start(assigned: Collection[Partition], bounds: ReadBounds) -> dict[Partition, int]:
+        looking.set()
+        await go_on.wait()
+        await bounds()
+        return dict.fromkeys(assigned, 0)
+
+    subscription = log.subscribe("reader", [language.topic], from_the_start)
+    assert isinstance(subscription, KafkaSubscription)
+    try:
+        reading = asyncio.create_task(_first_record(subscription))
+        await asyncio.wait_for(looking.wait(), 30)
+        asked.clear()  # It may have begun to ask before it was told of its partitions.
+        assert subscription._client is not None
+        waiting = subscription._client._fetcher
+        await eventually(lambda: _has_looked_round(waiting))
+        assert asked == []
+        go_on.set()
+        assert await asyncio.wait_for(reading, 30) == b"value"
+    finally:
+        await subscription.close()
+
+
+async def _has_looked_round(fetcher: Fetcher) -> bool:
+    """The fetcher knows its partitions, and found that each of them rests."""
+    assignment = fetcher._subscriptions.subscription.assignment
+    return all(assignment.state_value(each).paused for each in assignment.tps) and not fetcher._fetch_task.done()
+
+
+@pytest.mark.parametrize("bus", ["kafka"], indirect=True)
+async def test_reading_goes_on_when_the_task_that_fetches_has_ended(bus: KafkaBus, language: Language) -> None:
+    log = bus.log()
+
+    async def from_the_start(assigned: Collection[Partition], _bounds: ReadBounds) -> dict[Partition, int]:
+        return dict.fromkeys(assigned, 0)
+
+    await log.append([Record(language.topic, "key", [], b"value")])
+    subscription = log.subscribe("reader", [language.topic], from_the_start)
+    assert isinstance(subscription, KafkaSubscription)
+    try:
+        assert await asyncio.wait_for(_first_record(subscription), 30) == b"value"
+        assert subscription._client is not None
+        subscription._client._fetcher._fetch_task.cancel()
+        assert await asyncio.wait_for(_first_record(subscription), 30) == b"value"
+    finally:
+        await subscription.close()
+
+
+async def _first_record(subscription: KafkaSubscription) -> bytes:
+    while True:
+        with suppress(Unavailable):
+            for batch in (await subscription.poll(10, 1.0)).values():
+                return batch.records[0].value
