@@ -15,6 +15,7 @@ from deploy.cli.operator import opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json
 from deploy.cli.running import ServiceName
 from deploy.progress import Progress
+from deploy.serving import settle
 from shared.kit.audit_trail import COMPANY_CHAIN, GENESIS, SealedRow, row_hash, sealed_rows_of_all
 from shared.kit.db import Database
 from shared.kit.runtime import Runtime
@@ -64,6 +65,7 @@ def verify(service: ServiceName, as_json: AsJson = False) -> None:
 
 async def _verify(service: str) -> tuple[int, int, list[Break]]:
     async with opened(service) as runtime:
+        settle()
         progress = Progress(f"Verifying the rows of {service}")
         found = await verify_trail(runtime, told=progress.at)
         progress.end()

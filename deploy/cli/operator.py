@@ -11,7 +11,6 @@ from deploy import environment
 from deploy.environment import PREFIX, explained
 from deploy.opening import insist_up_to_date
 from deploy.services import open_service
-from deploy.serving import settle
 from shared.kit.runtime import Runtime
 
 
@@ -32,7 +31,6 @@ async def opened(service: str) -> AsyncIterator[Runtime]:
         runtime = open_service(service, common, settings=settings)
     try:
         await insist_up_to_date(runtime)
-        settle()
         yield runtime
     finally:
         await runtime.close()

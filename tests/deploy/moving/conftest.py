@@ -25,7 +25,6 @@ from shared.kit.bus import positions
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.positions import Position, Stream
 from shared.kit.bus.relay import Relay
-from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
 from tests.deploy.cli.test_commands import changing, on, park, told
 
@@ -120,14 +119,6 @@ def issue(number: str) -> None:
             assert await Relay(runtime.database, log, name="billing").publish_once(range(SHARDS)) == 1
 
     on("billing", tell)
-
-
-def next_number() -> str:
-    async def take(tx: Transaction) -> str:
-        return str(await numbering.next_in(tx, "MS", 2026))
-
-    number: str = changing("billing", take)
-    return number
 
 
 def records_on_the_log() -> int:

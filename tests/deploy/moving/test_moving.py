@@ -21,7 +21,8 @@ from shared.kit import presence
 from shared.kit.bus.tables import consumer_offsets, parked_events
 from shared.kit.runtime import Runtime
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
-from tests.deploy.moving.conftest import Company, issue, next_number, records_on_the_log, seal_rows
+from tests.deploy.cli.test_restored import next_number
+from tests.deploy.moving.conftest import Company, issue, records_on_the_log, seal_rows
 from tests.infrastructure.restic import ResticBinary
 
 
