@@ -1,15 +1,11 @@
-"""The tables of contracts; constraints say what must be true."""
+"""Tables of customers, their servers, what they accepted, and contracts with their periods and payments."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from services.contracts.db.tables.naming import LANGUAGES, metadata
 from shared.kit.db import Instant
-from shared.kit.tables import NAMING
-
-metadata = sa.MetaData(naming_convention=NAMING)
-
-_LANGUAGES = "language IN ('en', 'zh')"
 
 customers = sa.Table(
     "customers",
@@ -19,7 +15,7 @@ customers = sa.Table(
     sa.Column("language", sa.String(2), nullable=False),
     sa.Column("zone", sa.String(64), nullable=False),
     sa.Column("registered_at", Instant, nullable=False),
-    sa.CheckConstraint(_LANGUAGES, name="language"),
+    sa.CheckConstraint(LANGUAGES, name="language"),
 )
 
 servers = sa.Table(
@@ -98,7 +94,7 @@ acceptances = sa.Table(
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("channel", sa.String(200), nullable=False),
     sa.Column("accepted_at", Instant, nullable=False),
-    sa.CheckConstraint(_LANGUAGES, name="language"),
+    sa.CheckConstraint(LANGUAGES, name="language"),
     sa.ForeignKeyConstraint(
         ["agreement_version", "language", "text_sha256"],
         ["accepted_texts.agreement_version", "accepted_texts.language", "accepted_texts.text_sha256"],
@@ -114,7 +110,7 @@ accepted_texts = sa.Table(
     sa.Column("text_sha256", sa.String(64), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("first_accepted_at", Instant, nullable=False),
-    sa.CheckConstraint(_LANGUAGES, name="language"),
+    sa.CheckConstraint(LANGUAGES, name="language"),
     sa.UniqueConstraint("agreement_version", "language", "text_sha256"),
 )
 
@@ -172,29 +168,4 @@ payments = sa.Table(
     sa.CheckConstraint("verdict IN ('approved', 'rejected')", name="verdict"),
     sa.CheckConstraint("(verdict IS NULL) = (audited_at IS NULL)", name="audited"),
     sa.Index("ix_payments_contract_id_period_index", "contract_id", "period_index"),
-)
-
-work_requests = sa.Table(
-    "work_requests",
-    metadata,
-    sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("contract_id", sa.Uuid, sa.ForeignKey("contracts.id"), nullable=False),
-    sa.Column("customer_id", sa.Uuid, nullable=False),
-    sa.Column("server_id", sa.Uuid, sa.ForeignKey("servers.id"), nullable=False),
-    sa.Column("operation_code", sa.String(80), nullable=False),
-    sa.Column("risk", sa.Integer, nullable=False),
-    sa.Column("agreement_version", sa.String(40), nullable=False),
-    sa.Column("note", sa.String(4000)),
-    sa.Column("requested_at", Instant, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),
-    sa.Column("decided_at", Instant),
-    sa.Column("decided_by", sa.String(200)),
-    sa.Column("reason", sa.String(4000)),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.CheckConstraint("status IN ('requested', 'completed', 'refused', 'withdrawn')", name="status"),
-    sa.CheckConstraint("risk BETWEEN 1 AND 3", name="risk"),
-    sa.CheckConstraint("(status = 'requested') = (decided_at IS NULL)", name="decided"),
-    sa.CheckConstraint("status <> 'refused' OR reason IS NOT NULL", name="reason"),
-    sa.Index("ix_work_requests_contract_id_id", "contract_id", "id"),
-    sa.Index("ix_work_requests_customer_id_id", "customer_id", "id"),
 )
