@@ -11,6 +11,7 @@ from fastapi import Query
 
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Facts, Judgement, Verdict
 from shared.kit.auth import STAFF, Role
 from shared.kit.db import Reader, Transaction
 from shared.kit.fields import View
@@ -54,7 +55,43 @@ async def decide(
     return decision_id
 
 
+async def judge(
+    tx: Transaction,
+    judgement: Judgement,
+    *,
+    subject_id: UUID,
+    customer_id: UUID,
+    agreement_version: str,
+    parameters: Facts,
+    facts: dict[str, Any],
+) -> Verdict:
+    """Judge by the rule and keep the decision with its facts (JSON-ready) and the parameters that the rule looked at.
+
+    `parameters`: of that agreement version, by name. Raises what the rule raises.
+    """
+    judged = judgement.judge(facts, parameters)
+    await tx.insert(
+        decisions,
+        {
+            "id": new_id(),
+            "kind": judgement.kind,
+            "subject_id": subject_id,
+            "customer_id": customer_id,
+            "verdict": judged.verdict.word,
+            "clause": judged.verdict.clause,
+            "agreement_version": agreement_version,
+            "facts": facts,
+            "decided_by": tx.actor,
+            "decided_at": tx.now,
+            "parameters": judged.parameters,
+        },
+    )
+    return judged.verdict
+
+
 class DecisionView(View):
+    """`parameters`: those of the agreement version that the rule looked at; decisions of old have none."""
+
     id: UUID
     kind: str
     subject_id: UUID
@@ -63,6 +100,7 @@ class DecisionView(View):
     clause: str
     agreement_version: str
     facts: dict[str, Any]
+    parameters: dict[str, Any] | None
     decided_by: str
     decided_at: datetime
 

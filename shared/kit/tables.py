@@ -72,6 +72,8 @@ decisions = sa.Table(
     sa.Column("facts", json_type(), nullable=False),
     sa.Column("decided_by", sa.String(200), nullable=False),
     sa.Column("decided_at", Instant, nullable=False),
+    # Of rules that were not asked by parameters, and of decisions older than the column, there are none.
+    sa.Column("parameters", json_type()),
     sa.Index("ix_decisions_subject_id_id", "subject_id", "id"),
     sa.Index("ix_decisions_customer_id_id", "customer_id", "id"),
 )

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Facts, Judgements, Verdict
 from shared.kit import decisions
 from shared.kit.auth import Role
 from tests.support.service import ServiceUnderTest
@@ -32,6 +33,30 @@ async def test_a_decision_is_read_back_with_what_it_was_made_from(service: Servi
     body = answer.json()
     assert (body["verdict"], body["clause"], body["agreement_version"]) == ("approved", "3.2", "2030-1")
     assert (body["decided_by"], body["facts"]) == ("finance-ann", {"amount": {"minor": 11900, "currency": "EUR"}})
+
+
+async def test_a_judged_decision_keeps_the_parameters_that_its_rule_looked_at(service: ServiceUnderTest) -> None:
+    judgements, customer = Judgements(), new_id()
+
+    @judgements.on("extension")
+    def extending(facts: Facts, parameters: Facts) -> Verdict:
+        return Verdict("extended" if facts["days"] <= parameters["longest_days"] else "refused", "3.5")
+
+    async with service.runtime.database.transaction() as tx:
+        tx.actor = "support-ben"
+        verdict = await decisions.judge(
+            tx,
+            extending,
+            subject_id=new_id(),
+            customer_id=customer,
+            agreement_version="2030-1",
+            parameters={"longest_days": 30, "window_days": 3},
+            facts={"days": 31},
+        )
+    assert verdict == Verdict("refused", "3.5")
+    [kept] = (await service.as_role(Role.CUSTOMER, customer_id=customer).get("/v1/decisions")).json()["items"]
+    assert (kept["kind"], kept["verdict"], kept["clause"]) == ("extension", "refused", "3.5")
+    assert (kept["facts"], kept["parameters"]) == ({"days": 31}, {"longest_days": 30})
 
 
 async def test_another_customers_decision_is_not_there(service: ServiceUnderTest) -> None:
