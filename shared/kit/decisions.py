@@ -20,39 +20,12 @@ from shared.kit.routing import CallerIn, HouseRouter, Read
 from shared.kit.tables import decisions
 
 
+class JudgedOtherwise(Exception):
+    """What happened is not what the rule makes of its facts: one of the two has a fault, and nothing is kept."""
+
+
 class NoSuchDecision(NotFound):
     """There is no such decision, or it is not yours."""
-
-
-async def decide(
-    tx: Transaction,
-    *,
-    kind: str,
-    subject_id: UUID,
-    customer_id: UUID,
-    verdict: str,
-    clause: str,
-    agreement_version: str,
-    facts: dict[str, Any],
-) -> UUID:
-    """Keep a decision with the facts it was made from (JSON-ready); returns its id."""
-    decision_id = new_id()
-    await tx.insert(
-        decisions,
-        {
-            "id": decision_id,
-            "kind": kind,
-            "subject_id": subject_id,
-            "customer_id": customer_id,
-            "verdict": verdict,
-            "clause": clause,
-            "agreement_version": agreement_version,
-            "facts": facts,
-            "decided_by": tx.actor,
-            "decided_at": tx.now,
-        },
-    )
-    return decision_id
 
 
 async def judge(
@@ -64,12 +37,16 @@ async def judge(
     agreement_version: str,
     parameters: Facts,
     facts: dict[str, Any],
+    happened: str | None = None,
 ) -> Verdict:
     """Judge by the rule and keep the decision with its facts (JSON-ready) and the parameters that the rule looked at.
 
-    `parameters`: of that agreement version, by name. Raises what the rule raises.
+    `parameters`: of that agreement version, by name. `happened`: the verdict's word where something happened already.
+    Raises what the rule raises, and JudgedOtherwise.
     """
     judged = judgement.judge(facts, parameters)
+    if happened is not None and judged.verdict.word != happened:
+        raise JudgedOtherwise(f"{judgement.kind}: {happened} happened, the rule says {judged.verdict.word}")
     await tx.insert(
         decisions,
         {

@@ -63,9 +63,9 @@ COSTS: dict[Callable[[Story], Awaitable[Work]], dict[str, Cost]] = {
     a_shown_contract: {"sqlite": Cost(5, 0, 0, 1371), "postgresql": Cost(5, 0, 0, 1371)},
     a_server: {"sqlite": Cost(7, 1, 1593, 190), "postgresql": Cost(4, 1, 1593, 190)},
     a_draft: {"sqlite": Cost(7, 1, 1213, 506), "postgresql": Cost(6, 1, 1213, 506)},
-    an_acceptance: {"sqlite": Cost(16, 1, 7077, 542), "postgresql": Cost(13, 1, 7077, 542)},
-    a_registration: {"sqlite": Cost(15, 1, 1936, 0), "postgresql": Cost(14, 1, 1936, 0)},
-    a_renewal: {"sqlite": Cost(15, 1, 3060, 1862), "postgresql": Cost(14, 1, 3060, 1862)},
+    an_acceptance: {"sqlite": Cost(16, 1, 7232, 542), "postgresql": Cost(13, 1, 7232, 542)},
+    a_registration: {"sqlite": Cost(15, 1, 2069, 0), "postgresql": Cost(14, 1, 2069, 0)},
+    a_renewal: {"sqlite": Cost(15, 1, 3132, 1862), "postgresql": Cost(14, 1, 3132, 1862)},
 }
 
 

@@ -308,7 +308,7 @@ class Contract:
         if self.status is ContractStatus.EXPIRED:
             heard.append(self._hold(payment))
         following.pay(payment.id)
-        heard.append(Renewed(following, payment))
+        heard.append(Renewed(following, payment, held=self.status is ContractStatus.HELD))
         if self.status is ContractStatus.HELD:
             self.status = CONTRACT_LIFECYCLE.after("release", self.status)
             heard.append(self._begin(following))

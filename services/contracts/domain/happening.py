@@ -52,10 +52,11 @@ class ChoiceKept:
 
 @dataclass(frozen=True)
 class Renewed:
-    """`period` is paid; it follows the one before without a gap."""
+    """`period` is paid; it follows the one before without a gap. `held`: another payment had held the service."""
 
     period: ServicePeriod
     payment: Payment
+    held: bool
 
 
 @dataclass(frozen=True)

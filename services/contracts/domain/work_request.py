@@ -9,7 +9,9 @@ from typing import ClassVar
 from uuid import UUID
 
 from services.contracts.domain.agreement import Risk
+from services.contracts.domain.judgements import judgements
 from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.lifecycle import Lifecycle
 
 
@@ -87,3 +89,37 @@ class WorkRequest:
     def _decide(self, verb: str, by: str, now: datetime) -> None:
         self.status = WORK_LIFECYCLE.after(verb, self.status)
         self.decided_by, self.decided_at = by, now
+
+
+@judgements.on("work-request.request")
+def requesting(facts: Facts, parameters: Facts) -> Verdict:
+    """In writing, for a registered service, out of its plan and on its servers (3.1)."""
+    in_writing = facts["channel"] in parameters["written_channels"]
+    asked_for_what_is_bought = facts["in_plan"] and facts["on_a_server_of_the_contract"]
+    return Verdict("accepted" if in_writing and facts["served"] and asked_for_what_is_bought else "refused", "3.1")
+
+
+@judgements.on("work-request.complete")
+def completing(facts: Facts, _parameters: Facts) -> Verdict:
+    """What was asked for out of the catalogue is done (3.1); raises IllegalMove."""
+    return Verdict(_after("complete", facts), "3.1")
+
+
+@judgements.on("work-request.refuse")
+def refusing(facts: Facts, parameters: Facts) -> Verdict:
+    """The company may refuse what reaches the threshold (1.1); raises IllegalMove."""
+    if Risk.of_word(facts["risk"]) < Risk.of_word(parameters["refuse_at_or_above"]):
+        return Verdict("not-refusable", "1.1")
+    return Verdict(_after("refuse", facts), "1.1")
+
+
+@judgements.on("work-request.withdraw")
+def withdrawing(facts: Facts, parameters: Facts) -> Verdict:
+    """Taken back in writing before it was done (3.1); raises IllegalMove."""
+    if facts["channel"] not in parameters["written_channels"]:
+        return Verdict("refused", "3.1")
+    return Verdict(_after("withdraw", facts), "3.1")
+
+
+def _after(verb: str, facts: Facts) -> str:
+    return WORK_LIFECYCLE.after(verb, WorkStatus(facts["found"])).value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.contracts.db import agreements, catalogue, contracts, customers, servers
+from services.contracts.domain import choice
 from services.contracts.domain.agreement import AcceptedText, Agreement
 from services.contracts.domain.contract import Acceptance, Contract
 from services.contracts.domain.period import BoughtPlan
@@ -70,7 +71,7 @@ async def accept_contract(tx: Transaction, contract_id: UUID, word: Word, *, onl
     await agreements.keep_acceptance(tx, acceptance, offered)
     await contracts.save(tx, contract)
     tx.publish(_accepted(contract, acceptance, offered))
-    await _decide_accepted(tx, contract, acceptance)
+    await _judge_acceptance(tx, contract, acceptance, offered)
     return contract
 
 
@@ -125,23 +126,24 @@ def _accepted(contract: Contract, acceptance: Acceptance, agreement: Agreement) 
     )
 
 
-async def _decide_accepted(tx: Transaction, contract: Contract, acceptance: Acceptance) -> None:
+async def _judge_acceptance(tx: Transaction, contract: Contract, acceptance: Acceptance, agreement: Agreement) -> None:
     text = acceptance.text
-    await decisions.decide(
+    await decisions.judge(
         tx,
-        kind="contract.accept",
+        choice.accepting,
         subject_id=contract.id,
         customer_id=contract.customer_id,
-        verdict="accepted",
-        clause="3.1",
         agreement_version=text.version,
+        parameters=agreement.parameters.shown(),
         facts={
             "language": text.language.value,
             "text_sha256": text.sha256,
+            "offered_sha256": agreement.sha256(text.language),
             "plan_code": contract.plan.code,
             "plan_version": contract.plan.version,
             "channel": acceptance.channel,
         },
+        happened="accepted",
     )
     audit_trail.record(
         tx, contract.customer_id, "accept-contract", contract.id, text_sha256=text.sha256, channel=acceptance.channel

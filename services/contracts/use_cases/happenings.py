@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, contracts
+from services.contracts.domain import choice, service
 from services.contracts.domain.agreement import Parameters
 from services.contracts.domain.contract import Contract
 from services.contracts.domain.happening import (
@@ -29,6 +30,7 @@ from services.contracts.domain.payment import Payment
 from services.contracts.domain.period import Choice, ServicePeriod
 from shared.events import contracts as facts
 from shared.events.envelope import Amount
+from shared.kernel.judgement import Judgement
 from shared.kit import audit_trail, decisions
 from shared.kit.db import Transaction
 from shared.kit.schedule import Timer, acting_for, set_timer
@@ -62,39 +64,35 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
     match happening:
         case Registered(period, payment):
             tx.publish(_service_registered(contract, period, payment.id))
-            shown = {"payment_id": str(payment.id), "starts_at": _text(period.starts_at)}
-            await _decide(tx, contract, period, "service.register", "registered", "3.2", **shown)
+            await _judge(tx, contract, period, service.registering, "registered", **_paid(payment, period))
             await _set_timers(tx, contract, period)
         case WindowOpened(period, standing):
             tx.publish(_service_expiring(contract, period, standing))
-        case ChoiceKept(period, choice, standing, replaced):
-            await _tell_choice(tx, contract, period, choice, standing=standing, replaced=replaced)
+        case ChoiceKept(period, kept, standing, replaced):
+            await _tell_choice(tx, contract, period, kept, standing=standing, replaced=replaced)
         case RenewalRequested(period):
             tx.publish(_renewal_requested(tx, contract, period))
-        case Renewed(period, payment):
+        case Renewed(period, payment, held):
             tx.publish(_service_renewed(contract, period, payment.id))
-            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
-            await _decide(tx, contract, period, "service.renew", "renewed", "3.3", **shown)
+            shown = _to_renew(payment, ends_at=period.starts_at, held=held, servers_taken=False)
+            await _judge(tx, contract, period, service.renewing, "renewed", **shown)
         case PeriodBegan(period):
             await _set_timers(tx, contract, period)
         case Held(period, payment):
             tx.publish(_service_held(contract, period, payment.id))
-            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
-            await _decide(tx, contract, period, "service.hold", "held", "3.3", **shown)
+            shown = _of_payment(payment) | {"ends_at": _text(period.ends_at)}
+            await _judge(tx, contract, period, service.holding, "held", **shown)
         case Expired(period, ended_at, reason):
             tx.publish(_service_expired(contract, period, ended_at, reason))
-            clause = "3.3" if reason is EndReason.STOPPED_BY_CUSTOMER else "3.4"
-            shown = {"reason": reason.value, "ended_at": _text(ended_at)}
-            await _decide(tx, contract, period, "service.expire", "expired", clause, **shown)
+            shown = {"reason": reason.value, "ends_at": _text(period.ends_at), "ended_at": _text(ended_at)}
+            await _judge(tx, contract, period, service.expiring, "expired", **shown)
         case PaymentRejected(payment):
-            shown = {"payment_id": str(payment.id)}
-            await _decide(tx, contract, None, "contract.payment", "rejected", "3.2", **shown)
+            await _judge(tx, contract, None, service.hearing_of_audit, "rejected", **_of_payment(payment))
         case PaidTooLate(payment, ended_at, servers_taken):
-            shown = {"payment_id": str(payment.id), "reported_at": _text(payment.reported_at)}
             if servers_taken:
                 tx.publish(_renewal_refused(tx, contract, payment, ended_at))
-            late = {"ended_at": _text(ended_at), "servers_in_another_contract": servers_taken}
-            await _decide(tx, contract, None, "service.renew", "refused", "3.4", **shown, **late)
+            shown = _to_renew(payment, ends_at=ended_at, held=False, servers_taken=servers_taken)
+            await _judge(tx, contract, None, service.renewing, "refused", **shown)
         case PaymentUnneeded(payment, status):
             audit_trail.record(
                 tx, contract.customer_id, "ignore-payment", contract.id, payment_id=str(payment.id), status=status
@@ -105,16 +103,22 @@ async def _tell_choice(
     tx: Transaction,
     contract: Contract,
     period: ServicePeriod,
-    choice: Choice,
+    kept: Choice,
     *,
     standing: bool,
     replaced: Choice | None,
 ) -> None:
-    if choice is Choice.STOP:
+    if kept is Choice.STOP:
         tx.publish(_stop_requested(tx, contract, period))
-    shown = {"standing": standing, "replaced": replaced and replaced.value, "window": _window(period)}
-    await _decide(tx, contract, period, f"contract.{choice}", "accepted", "3.3", **shown)
-    audit_trail.record(tx, contract.customer_id, f"{choice}-contract", contract.id, standing=standing)
+    rule = choice.stopping if kept is Choice.STOP else choice.renewing
+    shown = {
+        "standing": standing,
+        "replaced": replaced and replaced.value,
+        "window": _window(period),
+        "chosen_at": _text(tx.now),
+    }
+    await _judge(tx, contract, period, rule, "accepted", **shown)
+    audit_trail.record(tx, contract.customer_id, f"{kept}-contract", contract.id, standing=standing)
 
 
 async def _set_timers(tx: Transaction, contract: Contract, period: ServicePeriod) -> None:
@@ -122,25 +126,45 @@ async def _set_timers(tx: Transaction, contract: Contract, period: ServicePeriod
     await set_timer(tx, PERIOD_ENDS, contract.id, period.ends_at)
 
 
-async def _decide(
+async def _judge(
     tx: Transaction,
     contract: Contract,
     period: ServicePeriod | None,
-    kind: str,
-    verdict: str,
-    clause: str,
+    judgement: Judgement,
+    happened: str,
     **shown: Any,
 ) -> None:
-    await decisions.decide(
+    version = period.agreement_version if period else contract.agreement_version
+    await decisions.judge(
         tx,
-        kind=kind,
+        judgement,
         subject_id=contract.id,
         customer_id=contract.customer_id,
-        verdict=verdict,
-        clause=clause,
-        agreement_version=period.agreement_version if period else contract.agreement_version,
+        agreement_version=version,
+        parameters=agreements.published().version(version).parameters.shown(),
         facts={"period_index": period.index, **shown} if period else shown,
+        happened=happened,
     )
+
+
+def _paid(payment: Payment, period: ServicePeriod) -> dict[str, Any]:
+    assert payment.audited_at is not None
+    audited_at, starts_at = _text(payment.audited_at), _text(period.starts_at)
+    return _of_payment(payment) | {"audited_at": audited_at, "starts_at": starts_at}
+
+
+def _to_renew(payment: Payment, *, ends_at: datetime, held: bool, servers_taken: bool) -> dict[str, Any]:
+    when = {"ends_at": _text(ends_at), "held": held, "servers_in_another_contract": servers_taken}
+    return _of_payment(payment) | when
+
+
+def _of_payment(payment: Payment) -> dict[str, Any]:
+    return {
+        "payment_id": str(payment.id),
+        "reported_at": _text(payment.reported_at),
+        "audit": payment.verdict and payment.verdict.value,
+        "invoice_covered": payment.covers,
+    }
 
 
 def _service_registered(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceRegistered:

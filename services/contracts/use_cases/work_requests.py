@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, catalogue, contracts, work_requests
-from services.contracts.domain.work_request import ServerOutsideContract, WorkRequest
+from services.contracts.domain.contract import SERVED
+from services.contracts.domain.work_request import (
+    ServerOutsideContract,
+    WorkRequest,
+    completing,
+    refusing,
+    requesting,
+    withdrawing,
+)
 from services.contracts.use_cases.happenings import settle
 from shared.events.contracts import WorkCompleted, WorkRefused, WorkRequested, WorkRequestFact, WorkWithdrawn
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Judgement
 from shared.kit import audit_trail, decisions
 from shared.kit.db import Transaction
 
@@ -46,26 +56,33 @@ async def request_work(
         requested_at=tx.now,
     )
     await work_requests.insert(tx, work)
-    await _tell(tx, work, WorkRequested, verb="request", verdict="accepted", clause="3.1")
+    shown = {
+        "channel": channel,
+        "served": contract.status in SERVED,
+        "in_plan": operation.code in plan.operations,
+        "on_a_server_of_the_contract": work.server_id in contract.server_ids,
+    }
+    await _tell(tx, work, WorkRequested, requesting, verb="request", happened="accepted", **shown)
     return work
 
 
 async def complete_work(tx: Transaction, work_request_id: UUID) -> WorkRequest:
     """Raises NoSuchWorkRequest, IllegalMove."""
     work = await work_requests.get_for_update(tx, work_request_id, only_customer=None)
+    found = work.status
     work.complete(by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
-    await _tell(tx, work, WorkCompleted, verb="complete", verdict="completed", clause="3.1")
+    await _tell(tx, work, WorkCompleted, completing, verb="complete", happened="completed", found=found)
     return work
 
 
 async def refuse_work(tx: Transaction, work_request_id: UUID, *, reason: str) -> WorkRequest:
     """Raises NoSuchWorkRequest, NothingToRefuse, IllegalMove."""
     work = await work_requests.get_for_update(tx, work_request_id, only_customer=None)
-    agreement = agreements.published().version(work.agreement_version)
+    agreement, found = agreements.published().version(work.agreement_version), work.status
     work.refuse(threshold=agreement.parameters.refuse_at_or_above, reason=reason, by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
-    await _tell(tx, work, WorkRefused, verb="refuse", verdict="refused", clause="1.1")
+    await _tell(tx, work, WorkRefused, refusing, verb="refuse", happened="refused", found=found)
     return work
 
 
@@ -75,14 +92,23 @@ async def withdraw_work(
     """Raises NoSuchWorkRequest, OralRequest, IllegalMove."""
     work = await work_requests.get_for_update(tx, work_request_id, only_customer=only_customer)
     agreements.published().version(work.agreement_version).check_channel(channel)
+    found = work.status
     work.withdraw(by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
-    await _tell(tx, work, WorkWithdrawn, verb="withdraw", verdict="withdrawn", clause="3.1")
+    shown = {"channel": channel, "found": found}
+    await _tell(tx, work, WorkWithdrawn, withdrawing, verb="withdraw", happened="withdrawn", **shown)
     return work
 
 
 async def _tell(
-    tx: Transaction, work: WorkRequest, kind: type[WorkRequestFact], *, verb: str, verdict: str, clause: str
+    tx: Transaction,
+    work: WorkRequest,
+    kind: type[WorkRequestFact],
+    judgement: Judgement,
+    *,
+    verb: str,
+    happened: str,
+    **shown: Any,
 ) -> None:
     fact = kind(
         customer_id=work.customer_id,
@@ -93,14 +119,20 @@ async def _tell(
         decided_at=tx.now,
     )
     tx.publish(fact)
-    await decisions.decide(
+    asked = {
+        "contract_id": str(work.contract_id),
+        "operation_code": work.operation_code,
+        "risk": work.risk.word,
+        "server_id": str(work.server_id),
+    }
+    await decisions.judge(
         tx,
-        kind=f"work-request.{verb}",
+        judgement,
         subject_id=work.id,
         customer_id=work.customer_id,
-        verdict=verdict,
-        clause=clause,
         agreement_version=work.agreement_version,
-        facts={"operation_code": work.operation_code, "risk": work.risk.word, "server_id": str(work.server_id)},
+        parameters=agreements.published().version(work.agreement_version).parameters.shown(),
+        facts=asked | shown,
+        happened=happened,
     )
     audit_trail.record(tx, work.customer_id, f"{verb}-work", work.id, operation_code=work.operation_code)
