@@ -49,6 +49,6 @@ async def test_a_contract_is_billed_paid_with_evidence_and_audited(story: Story)
     assert (audited.verdict, audited.invoice_covered, audited.outstanding.minor) == ("approved", True, 0)
     decisions = (await customer.get("/v1/decisions", params={"subject_id": payment_id})).json()["items"]
     assert [(item["kind"], item["verdict"], item["clause"], item["agreement_version"]) for item in decisions] == [
-        ("payment-report", "accepted", "3.2", "2026-01"),
-        ("payment-audit", "approved", "3.2", "2026-01"),
+        ("payment.report", "accepted", "3.2", "2026-01"),
+        ("payment.audit", "approved", "3.2", "2026-01"),
     ]

@@ -11,7 +11,9 @@ from uuid import UUID
 
 from services.billing.domain.evidence import Evidence, NoEvidence
 from services.billing.domain.invoice import Invoice, InvoiceStatus
+from services.billing.domain.judgements import judgements
 from shared.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.lifecycle import Lifecycle
 from shared.kernel.money import Money
 
@@ -147,3 +149,21 @@ def coverage(invoice: Invoice, approved_before: Money, payment: Money) -> Covera
         outstanding=Money(outstanding, invoice.currency),
         surplus=Money(max(payment.minor - needed, 0), invoice.currency),
     )
+
+
+@judgements.on("payment.report")
+def reporting(facts: Facts, parameters: Facts) -> Verdict:
+    """In writing (3.1), for an invoice that asks for money, in its currency and with evidence (3.2)."""
+    if facts["channel"] not in parameters["written_channels"]:
+        return Verdict("refused", "3.1")
+    payable = facts["invoice_status"] == InvoiceStatus.ISSUED and facts["currency"] == facts["invoice_currency"]
+    proven = facts["has_file"] or facts["has_bank_reference"]
+    return Verdict("accepted" if payable and proven else "refused", CLAUSE)
+
+
+@judgements.on("payment.audit")
+def auditing(facts: Facts, _parameters: Facts) -> Verdict:
+    """What finance found, by somebody who did not record the payment (3.2); raises OwnEntry."""
+    if facts["own_entry"]:
+        raise OwnEntry()
+    return Verdict(PaymentStatus(facts["found"]).value, CLAUSE)

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from services.billing.domain.country import COUNTRIES, EU
+from services.billing.domain.judgements import judgements
 from services.billing.domain.profile import BillingProfile
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.money import RoundingMode
 
 CLAUSE = "3.6"
@@ -67,32 +69,62 @@ class TaxTreatment:
     proof: Mapping[str, str]
 
 
-def treatment_of(profile: BillingProfile, *, seller_country: str, table: TaxTable) -> TaxTreatment:
+def tax_facts(profile: BillingProfile, *, seller_country: str, table: TaxTable) -> dict[str, Any]:
+    """What the tax of this customer depends on, JSON-ready and without its tax id or certificate."""
+    country = profile.address.country
+    return {
+        "country": country,
+        "seller_country": seller_country,
+        "in_tax_table": table.find(country) is not None,
+        "both_in_the_eu": {country, seller_country} <= EU,
+        "tax_id_checked": profile.tax_id is not None and profile.tax_id.checked,
+        "exemption_on_record": profile.exemption_certificate is not None,
+    }
+
+
+def category_of(facts: Facts) -> TaxCategory:
     """The tax of the customer's jurisdiction, or why there is none.
 
     Not in the table: outside scope. At home and, without a tax id, across the EU: the customer's rate,
     unless exempt. Across the EU with a checked VAT id: reverse charge. Elsewhere: export.
     """
-    home = table.jurisdictions[seller_country]
+    if not facts["in_tax_table"]:
+        return TaxCategory.OUTSIDE_SCOPE
+    if facts["country"] != facts["seller_country"]:
+        if not facts["both_in_the_eu"]:
+            return TaxCategory.EXPORT
+        if facts["tax_id_checked"]:
+            return TaxCategory.REVERSE_CHARGE
+    return TaxCategory.EXEMPT if facts["exemption_on_record"] else TaxCategory.STANDARD
+
+
+@judgements.on("invoice.tax")
+def taxing(facts: Facts, _parameters: Facts) -> Verdict:
+    """Fees exclude tax: it is added as the law of the customer's place requires (3.6)."""
+    return Verdict("taxed" if category_of(facts) is TaxCategory.STANDARD else "untaxed", CLAUSE)
+
+
+def treatment_of(profile: BillingProfile, *, seller_country: str, table: TaxTable) -> TaxTreatment:
+    """The tax that an invoice to this customer bears, by its category."""
     country = profile.address.country
-    there = table.find(country)
-    if there is None:
-        return _untaxed(TaxCategory.OUTSIDE_SCOPE, home, country=country)
-    if country != seller_country:
-        if not {country, seller_country} <= EU:
-            return _untaxed(TaxCategory.EXPORT, there, country=country)
-        if profile.tax_id is not None and profile.tax_id.checked:
-            return _untaxed(TaxCategory.REVERSE_CHARGE, there, country=country, tax_id_check="form and check digit")
-    if profile.exemption_certificate is not None:
-        return _untaxed(TaxCategory.EXEMPT, there, country=country, certificate=profile.exemption_certificate)
-    return TaxTreatment(
-        category=TaxCategory.STANDARD,
-        rate_percent=there.rate_percent,
-        tax_name=there.tax_name,
-        rounding=there.rounding,
-        notes=(),
-        proof={"country": country},
-    )
+    category = category_of(tax_facts(profile, seller_country=seller_country, table=table))
+    jurisdiction = table.find(country) or table.jurisdictions[seller_country]
+    match category:
+        case TaxCategory.STANDARD:
+            return TaxTreatment(
+                category=category,
+                rate_percent=jurisdiction.rate_percent,
+                tax_name=jurisdiction.tax_name,
+                rounding=jurisdiction.rounding,
+                notes=(),
+                proof={"country": country},
+            )
+        case TaxCategory.REVERSE_CHARGE:
+            return _untaxed(category, jurisdiction, country=country, tax_id_check="form and check digit")
+        case TaxCategory.EXEMPT:
+            return _untaxed(category, jurisdiction, country=country, certificate=profile.exemption_certificate or "")
+        case _:
+            return _untaxed(category, jurisdiction, country=country)
 
 
 def _untaxed(category: TaxCategory, jurisdiction: Jurisdiction, **proof: str) -> TaxTreatment:

@@ -12,7 +12,7 @@ from services.billing.domain.ending import Ending
 from services.billing.domain.invoice import Invoice, VoidReason
 from services.billing.domain.payment import PaymentStatus
 from services.billing.domain.profile import BillingProfile
-from services.billing.domain.tax import CLAUSE, TaxCategory, treatment_of
+from services.billing.domain.tax import TaxCategory, tax_facts, taxing, treatment_of
 from services.billing.use_cases import credits
 from shared.events.billing import InvoiceIssued, InvoiceVoided
 from shared.events.envelope import Amount
@@ -63,15 +63,19 @@ async def issue_invoice(tx: Transaction, invoice: Invoice, profile: BillingProfi
     number = await numbering.next_in(tx, house.series, issued_on.year)
     invoice.issue(number=number, seller=house.seller, buyer=profile.party, tax=tax, now=tx.now, on=issued_on)
     await invoices.save_issued(tx, invoice)
-    await decisions.decide(
+    await decisions.judge(
         tx,
-        kind="invoice-tax",
+        taxing,
         subject_id=invoice.id,
         customer_id=invoice.customer_id,
-        verdict="taxed" if tax.category is TaxCategory.STANDARD else "untaxed",
-        clause=CLAUSE,
         agreement_version=invoice.agreement_version,
-        facts={"category": tax.category, "rate_percent": str(tax.rate_percent), "country": tax.proof["country"]},
+        parameters={},
+        facts={
+            **tax_facts(profile, seller_country=house.seller.address.country, table=house.tax_table),
+            "category": tax.category,
+            "rate_percent": str(tax.rate_percent),
+        },
+        happened="taxed" if tax.category is TaxCategory.STANDARD else "untaxed",
     )
     audit_trail.record(tx, invoice.customer_id, "issue", invoice.id, number=str(number))
     tx.publish(

@@ -13,12 +13,22 @@ from services.billing.db.houses import house_of
 from services.billing.domain.credit import CreditKind
 from services.billing.domain.evidence import Upload, evidence_of
 from services.billing.domain.invoice import Invoice, InvoiceStatus, NotPayable
-from services.billing.domain.payment import CLAUSE, Coverage, Payment, PaymentStatus, check_report, coverage
+from services.billing.domain.payment import (
+    CLAUSE,
+    Coverage,
+    Payment,
+    PaymentStatus,
+    auditing,
+    check_report,
+    coverage,
+    reporting,
+)
 from services.billing.use_cases import credits
 from services.billing.use_cases.invoices import close_if_over
 from shared.events.billing import InvoiceSettled, PaymentAudited, PaymentReported
 from shared.events.envelope import Amount
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Judgement
 from shared.kernel.money import Money, total
 from shared.kit import audit_trail, decisions
 from shared.kit.db import Transaction
@@ -58,7 +68,17 @@ async def report_payment(
     if report.upload is not None and payment.evidence is not None:
         # On disk before the row commits: a rollback leaves an orphan, which harms nobody.
         await files.store(payment.evidence, report.upload.content)
-    await _decide(tx, "payment-report", payment, "accepted", has_file=payment.evidence is not None)
+    await _judge(
+        tx,
+        reporting,
+        payment,
+        "accepted",
+        channel=payment.channel,
+        has_file=payment.evidence is not None,
+        has_bank_reference=payment.bank_reference_key is not None,
+        invoice_currency=invoice.currency,
+        invoice_status=invoice.status.value,
+    )
     audit_trail.record(tx, payment.customer_id, "report", payment.id, amount=str(payment.amount))
     tx.publish(PaymentReported(**_fact_of(payment), reported_at=payment.reported_at))
     return payment
@@ -134,11 +154,13 @@ async def _close_if_over(tx: Transaction, invoice: Invoice) -> None:
 async def _tell_audit(
     tx: Transaction, payment: Payment, verdict: Literal["approved", "rejected"], reached: Coverage
 ) -> None:
-    await _decide(
+    await _judge(
         tx,
-        "payment-audit",
+        auditing,
         payment,
         verdict,
+        found=payment.status.value,
+        own_entry=payment.audited_by == payment.recorded_by,
         invoice_covered=reached.covered,
         outstanding_minor=reached.outstanding.minor,
         surplus_minor=reached.surplus.minor,
@@ -156,21 +178,21 @@ async def _tell_audit(
     )
 
 
-async def _decide(tx: Transaction, kind: str, payment: Payment, verdict: str, **facts: Any) -> None:
-    await decisions.decide(
+async def _judge(tx: Transaction, judgement: Judgement, payment: Payment, happened: str, **facts: Any) -> None:
+    await decisions.judge(
         tx,
-        kind=kind,
+        judgement,
         subject_id=payment.id,
         customer_id=payment.customer_id,
-        verdict=verdict,
-        clause=CLAUSE,
         agreement_version=payment.agreement_version,
+        parameters={"written_channels": sorted(house_of(tx).written_channels)},
         facts={
             "invoice_id": str(payment.invoice_id),
             "amount_minor": payment.amount.minor,
             "currency": payment.amount.currency,
             **facts,
         },
+        happened=happened,
     )
 
 
