@@ -114,7 +114,7 @@ WHERE c.status = 'active' AND p.ends_at <= present.now - 43200000000
 SELECT r.customer_id, r.id || ' of slot ' || r.slot_at
 FROM backup.protections p JOIN backup.runs r ON r.protection_id = p.id AND r.slot_at >= p.ended_at
 JOIN (SELECT subject_id, max(decided_at) AS heard_at FROM backup.decisions
-      WHERE kind = 'protection' AND verdict = 'ended' GROUP BY subject_id) d ON d.subject_id = p.id
+      WHERE kind = 'protection.end' GROUP BY subject_id) d ON d.subject_id = p.id
 WHERE p.status <> 'active' AND p.customer_id IN touched AND (r.slot_at > d.heard_at
   OR (p.ended_at = p.period_ends_at AND d.heard_at < p.ended_at + 1800000000))
 """,

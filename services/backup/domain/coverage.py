@@ -18,6 +18,14 @@ class Terms:
     restore_target_hours: int
     retention_days: int
 
+    def parameters(self) -> dict[str, int]:
+        """By the names that the agreement has for them."""
+        return {
+            "local_backup_every_hours": self.every_hours,
+            "restore_target_hours": self.restore_target_hours,
+            "retention_days": self.retention_days,
+        }
+
 
 @dataclass(eq=False, kw_only=True)
 class Coverage:

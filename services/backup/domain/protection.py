@@ -8,7 +8,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.backup.domain.coverage import Terms
+from services.backup.domain.judgements import judgements
 from shared.kernel.errors import Gone, NotFound
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.lifecycle import Lifecycle
 
 CLAUSE = "2.2"
@@ -184,3 +186,31 @@ def start_protection(
         started_at=now,
         next_slot_at=now,
     )
+
+
+@judgements.on("protection.start")
+def starting(facts: Facts, parameters: Facts) -> Verdict:
+    """A registered service is backed up at least as often as the agreement says (2.2)."""
+    often_enough = facts["every_hours"] <= parameters["local_backup_every_hours"]
+    return Verdict("started" if facts["served"] and often_enough else "not-started", CLAUSE)
+
+
+@judgements.on("protection.resume")
+def resuming(facts: Facts, parameters: Facts) -> Verdict:
+    """A service that was reinstated is backed up again, into the data that is still kept (2.2)."""
+    often_enough = facts["every_hours"] <= parameters["local_backup_every_hours"]
+    return Verdict("resumed" if facts["served"] and facts["data_kept"] and often_enough else "not-resumed", CLAUSE)
+
+
+@judgements.on("protection.end")
+def ending(facts: Facts, parameters: Facts) -> Verdict:
+    """The service ended: no new backups, and the data stays for the agreement's days (2.2)."""
+    kept = datetime.fromisoformat(facts["retain_until"]) - datetime.fromisoformat(facts["ended_at"])
+    return Verdict("ended" if kept >= timedelta(days=parameters["retention_days"]) else "kept-too-short", CLAUSE)
+
+
+@judgements.on("protection.purge")
+def purging(facts: Facts, parameters: Facts) -> Verdict:
+    """Data is deleted once the agreement's days after the end of the service are over (2.2)."""
+    kept = datetime.fromisoformat(facts["purged_at"]) - datetime.fromisoformat(facts["ended_at"])
+    return Verdict("retention-over" if kept >= timedelta(days=parameters["retention_days"]) else "kept", CLAUSE)

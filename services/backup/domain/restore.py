@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from services.backup.domain.judgements import judgements
 from services.backup.domain.protection import CLAUSE, Protection
 from services.backup.domain.run import SUCCEEDED, Run
 from services.backup.domain.source_path import source_path
 from shared.kernel.channels import check_written
 from shared.kernel.errors import Conflict, Gone, NotFound
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.lifecycle import Lifecycle
 
 # The agreement's written channels (3.1); the facts of the contracts service do not carry the parameter.
@@ -129,3 +131,13 @@ def request_restore(
         requested_at=now,
         due_at=now + timedelta(hours=protection.terms.restore_target_hours),
     )
+
+
+@judgements.on("restore.conclude")
+def concluding(facts: Facts, parameters: Facts) -> Verdict:
+    """Files came back within the agreement's target, later, or not at all (2.2)."""
+    if facts["reason"] is not None:
+        return Verdict("failed", CLAUSE)
+    took = datetime.fromisoformat(facts["finished_at"]) - datetime.fromisoformat(facts["requested_at"])
+    within_target = took <= timedelta(hours=parameters["restore_target_hours"])
+    return Verdict("within-target" if within_target else "late", CLAUSE)

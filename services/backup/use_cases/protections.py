@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.backup.db import protections, restores, runs
 from services.backup.domain.coverage import Coverage, Terms
-from services.backup.domain.protection import CLAUSE, PURGED, Protection, start_protection
+from services.backup.domain.protection import (
+    ACTIVE,
+    PURGED,
+    Protection,
+    ending,
+    purging,
+    resuming,
+    start_protection,
+    starting,
+)
 from services.backup.domain.run import Run
 from services.backup.gateways.restic import Repository
 from services.backup.use_cases import alerts
 from shared.events.backup import BackupDataDeleted, ProtectionEnded, ProtectionStarted
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Judgement
 from shared.kit import audit_trail, decisions
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
@@ -35,15 +45,16 @@ async def start_server_protection(tx: Transaction, coverage: Coverage, server_id
         now=tx.now,
     )
     await protections.add(tx, protection)
-    await _begin(tx, protection, "started")
+    await _begin(tx, protection, starting, "started")
 
 
 async def resume_protection(tx: Transaction, protection: Protection) -> None:
     """The service was reinstated while the data was still kept."""
+    data_kept = protection.status is not PURGED
     protection.resume(tx.now)
     await protections.save(tx, protection)
     await cancel_timer(tx, RETENTION_ENDS, protection.id)
-    await _begin(tx, protection, "resumed")
+    await _begin(tx, protection, resuming, "resumed", data_kept=data_kept)
 
 
 async def change_protection(tx: Transaction, protection: Protection, terms: Terms) -> None:
@@ -66,7 +77,7 @@ async def end_protection(tx: Transaction, protection: Protection, *, ended_at: d
     await cancel_timer(tx, ALERT, protection.id)
     await set_timer(tx, RETENTION_ENDS, protection.id, protection.retain_until)
     retain_until = protection.retain_until.isoformat()
-    await _decide(tx, protection, "ended", ended_at=ended_at.isoformat(), retain_until=retain_until)
+    await _judge(tx, protection, ending, "ended", ended_at=ended_at.isoformat(), retain_until=retain_until)
     tx.publish(
         ProtectionEnded(**_named(protection), ended_at=ended_at, retain_until=protection.retain_until),
     )
@@ -109,7 +120,9 @@ async def end_retention(tx: Transaction, protection_id: UUID) -> None:
     protection.purge()
     await protections.save(tx, protection)
     await set_timer(tx, DELETE_REPOSITORY, protection.id, tx.now)
-    await _decide(tx, protection, "retention-over", retention_days=protection.terms.retention_days)
+    assert protection.ended_at is not None
+    since = {"ended_at": protection.ended_at.isoformat(), "purged_at": tx.now.isoformat()}
+    await _judge(tx, protection, purging, "retention-over", **since)
 
 
 async def delete_repository(runtime: Runtime, protection_id: UUID) -> None:
@@ -131,9 +144,11 @@ async def delete_repository(runtime: Runtime, protection_id: UUID) -> None:
         tx.publish(BackupDataDeleted(**_named(protection), deleted_at=tx.now))
 
 
-async def _begin(tx: Transaction, protection: Protection, verdict: str) -> None:
+async def _begin(tx: Transaction, protection: Protection, judgement: Judgement, happened: str, **facts: object) -> None:
     await set_timer(tx, SLOT_DUE, protection.id, tx.now)
-    await _decide(tx, protection, verdict, every_hours=protection.terms.every_hours)
+    served = protection.status is ACTIVE
+    every_hours = protection.every // timedelta(hours=1)
+    await _judge(tx, protection, judgement, happened, served=served, every_hours=every_hours, **facts)
     tx.publish(
         ProtectionStarted(**_named(protection), every_hours=protection.terms.every_hours, started_at=tx.now),
     )
@@ -154,18 +169,18 @@ async def _give_up_open_runs(tx: Transaction, protection: Protection) -> None:
         await cancel_timer(tx, PERFORM_RUN, run.id)
 
 
-async def _decide(tx: Transaction, protection: Protection, verdict: str, **facts: object) -> None:
-    await decisions.decide(
+async def _judge(tx: Transaction, protection: Protection, judgement: Judgement, happened: str, **facts: object) -> None:
+    await decisions.judge(
         tx,
-        kind="protection",
+        judgement,
         subject_id=protection.id,
         customer_id=protection.customer_id,
-        verdict=verdict,
-        clause=CLAUSE,
         agreement_version=protection.terms.agreement_version,
+        parameters=protection.terms.parameters(),
         facts={"contract_id": str(protection.contract_id), "server_id": str(protection.server_id), **facts},
+        happened=happened,
     )
-    audit_trail.record(tx, protection.customer_id, f"protection-{verdict}", protection.id)
+    audit_trail.record(tx, protection.customer_id, f"protection-{happened}", protection.id)
 
 
 def _named(protection: Protection) -> dict[str, UUID]:

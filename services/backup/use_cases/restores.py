@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from services.backup.db import protections, restores, runs, servers
-from services.backup.domain.protection import CLAUSE, PURGED
+from services.backup.domain.protection import PURGED
 from services.backup.domain.restore import (
     COMPLETED,
     CONTENT_KEPT_FOR,
@@ -16,6 +16,7 @@ from services.backup.domain.restore import (
     NothingToRestore,
     Restore,
     RestoreFailure,
+    concluding,
     request_restore,
 )
 from services.backup.domain.run import NoSuchRun, Run
@@ -116,7 +117,7 @@ async def _record_success(runtime: Runtime, restore_id: UUID, sha256: str, size:
         await set_timer(tx, DISCARD_RESTORE, restore.id, tx.now + CONTENT_KEPT_FOR)
         protection = await protections.get(tx, restore.protection_id, only_customer=None)
         within_target = bool(restore.within_target)
-        await _decide(tx, restore, "within-target" if within_target else "late", protection.terms.agreement_version)
+        await _judge(tx, restore, "within-target" if within_target else "late", protection.terms.agreement_version)
         tx.publish(
             RestoreCompleted(
                 customer_id=restore.customer_id,
@@ -141,24 +142,26 @@ async def _record_failure(runtime: Runtime, restore_id: UUID, reason: RestoreFai
         restore.fail(reason, tx.now)
         await restores.save(tx, restore)
         protection = await protections.get(tx, restore.protection_id, only_customer=None)
-        await _decide(tx, restore, "failed", protection.terms.agreement_version)
+        await _judge(tx, restore, "failed", protection.terms.agreement_version)
 
 
-async def _decide(tx: Transaction, restore: Restore, verdict: str, agreement_version: str) -> None:
+async def _judge(tx: Transaction, restore: Restore, happened: str, agreement_version: str) -> None:
+    assert restore.finished_at is not None
     target = restore.due_at - restore.requested_at
-    await decisions.decide(
+    await decisions.judge(
         tx,
-        kind="restore",
+        concluding,
         subject_id=restore.id,
         customer_id=restore.customer_id,
-        verdict=verdict,
-        clause=CLAUSE,
         agreement_version=agreement_version,
+        parameters={"restore_target_hours": target // timedelta(hours=1)},
         facts={
             "run_id": str(restore.run_id),
-            "target_hours": target // timedelta(hours=1),
+            "requested_at": restore.requested_at.isoformat(),
+            "finished_at": restore.finished_at.isoformat(),
             "reason": restore.reason,
             "sha256": restore.sha256,
         },
+        happened=happened,
     )
-    audit_trail.record(tx, restore.customer_id, f"restore-{verdict}", restore.id)
+    audit_trail.record(tx, restore.customer_id, f"restore-{happened}", restore.id)
