@@ -9,7 +9,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from services.notify.domain.attempt import Answer, Outcome, delay_after
+from services.notify.domain.judgements import judgements
 from shared.kernel.errors import NotFound
+from shared.kernel.judgement import Facts, Verdict
 from shared.kernel.lifecycle import Lifecycle
 
 
@@ -132,3 +134,20 @@ class Notice:
         """Support has it tried again from the beginning; raises IllegalMove."""
         self.status = NOTICE_LIFECYCLE.after("retry", self.status)
         self.failure, self.settled_at, self.tries = None, None, 0
+
+
+@judgements.on("notice.settle")
+def settling(facts: Facts, _parameters: Facts) -> Verdict:
+    """What the mail server answered, under the clause that asks for the notice; pending while it may be tried again."""
+    answer = Answer(facts["smtp_code"], "", about_message=facts["about_message"])
+    status = status_after(answer.outcome, facts["tries"])
+    return Verdict(status.value, CLAUSES[NoticeKind(facts["notice_kind"])])
+
+
+def status_after(outcome: Outcome, tries: int) -> NoticeStatus:
+    """A deferred notice stays pending until its tries are used up."""
+    if outcome is Outcome.ACCEPTED:
+        return DELIVERED
+    if outcome is Outcome.REFUSED or delay_after(tries) is None:
+        return UNDELIVERABLE
+    return PENDING

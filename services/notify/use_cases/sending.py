@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.notify.db import contacts, notices
 from services.notify.domain.attempt import Answer, Attempt, delay_after
-from services.notify.domain.notice import DELIVERED, PENDING, UNDELIVERABLE, Notice
+from services.notify.domain.notice import DELIVERED, PENDING, UNDELIVERABLE, Notice, settling
 from services.notify.gateways.smtp import Mail, MailServer
 from services.notify.use_cases.letters import letter_for
 from shared.events.notify import NoticeDelivered, NoticeUndeliverable
@@ -70,11 +70,11 @@ async def _conclude(tx: Transaction, notice_id: UUID, attempt: Attempt, answer: 
     await notices.update(tx, notice)
     if notice.status is PENDING:
         return delay_after(notice.tries)
-    await _announce(tx, notice, attempt)
+    await _announce(tx, notice, attempt, answer)
     return None
 
 
-async def _announce(tx: Transaction, notice: Notice, attempt: Attempt) -> None:
+async def _announce(tx: Transaction, notice: Notice, attempt: Attempt, answer: Answer) -> None:
     tx.causation_id = str(notice.caused_by)
     told = {
         "notice_id": notice.id,
@@ -97,19 +97,20 @@ async def _announce(tx: Transaction, notice: Notice, attempt: Attempt) -> None:
         )
     elif notice.status is UNDELIVERABLE:
         tx.publish(NoticeUndeliverable.model_validate(told | {"reason": notice.failure, "failed_at": tx.now}))
-    await decisions.decide(
+    await decisions.judge(
         tx,
-        kind="notice",
+        settling,
         subject_id=notice.subject_id,
         customer_id=notice.customer_id,
-        verdict=notice.status.value,
-        clause=notice.clause,
         agreement_version=notice.agreement_version,
+        parameters={},
         facts={
             "notice_id": str(notice.id),
             "notice_kind": notice.kind.value,
             "tries": notice.tries,
-            "smtp_code": attempt.smtp_code,
+            "smtp_code": answer.code,
+            "about_message": answer.about_message,
             "reply_sha256": attempt.reply_sha256,
         },
+        happened=notice.status.value,
     )
