@@ -10,20 +10,38 @@ from shared.kit import decisions
 from shared.kit.auth import Role
 from tests.support.service import ServiceUnderTest
 
+judgements = Judgements()
 
-async def a_decision(service: ServiceUnderTest, customer: UUID, *, subject: UUID | None = None) -> UUID:
+
+@judgements.on("payment.audit")
+def auditing(facts: Facts, _parameters: Facts) -> Verdict:
+    return Verdict(facts["found"], "3.2")
+
+
+@judgements.on("extension.ask")
+def extending(facts: Facts, parameters: Facts) -> Verdict:
+    return Verdict("extended" if facts["days"] <= parameters["longest_days"] else "refused", "3.5")
+
+
+FOUND = {"found": "approved", "amount": {"minor": 11900, "currency": "EUR"}}
+
+
+async def a_decision(service: ServiceUnderTest, customer: UUID, *, subject: UUID | None = None) -> str:
+    subject = subject or new_id()
     async with service.runtime.database.transaction() as tx:
         tx.actor = "finance-ann"
-        return await decisions.decide(
+        await decisions.judge(
             tx,
-            kind="payment",
-            subject_id=subject or new_id(),
+            auditing,
+            subject_id=subject,
             customer_id=customer,
-            verdict="approved",
-            clause="3.2",
             agreement_version="2030-1",
-            facts={"amount": {"minor": 11900, "currency": "EUR"}},
+            parameters={},
+            facts=FOUND,
         )
+    listed = await service.as_role(Role.FINANCE).get("/v1/decisions", params={"subject_id": str(subject)})
+    newest: str = listed.json()["items"][-1]["id"]
+    return newest
 
 
 async def test_a_decision_is_read_back_with_what_it_was_made_from(service: ServiceUnderTest) -> None:
@@ -32,16 +50,11 @@ async def test_a_decision_is_read_back_with_what_it_was_made_from(service: Servi
     answer = await service.as_role(Role.CUSTOMER, customer_id=customer).get(f"/v1/decisions/{decision}")
     body = answer.json()
     assert (body["verdict"], body["clause"], body["agreement_version"]) == ("approved", "3.2", "2030-1")
-    assert (body["decided_by"], body["facts"]) == ("finance-ann", {"amount": {"minor": 11900, "currency": "EUR"}})
+    assert (body["decided_by"], body["facts"]) == ("finance-ann", FOUND)
 
 
 async def test_a_judged_decision_keeps_the_parameters_that_its_rule_looked_at(service: ServiceUnderTest) -> None:
-    judgements, customer = Judgements(), new_id()
-
-    @judgements.on("extension")
-    def extending(facts: Facts, parameters: Facts) -> Verdict:
-        return Verdict("extended" if facts["days"] <= parameters["longest_days"] else "refused", "3.5")
-
+    customer = new_id()
     async with service.runtime.database.transaction() as tx:
         tx.actor = "support-ben"
         verdict = await decisions.judge(
@@ -55,7 +68,7 @@ async def test_a_judged_decision_keeps_the_parameters_that_its_rule_looked_at(se
         )
     assert verdict == Verdict("refused", "3.5")
     [kept] = (await service.as_role(Role.CUSTOMER, customer_id=customer).get("/v1/decisions")).json()["items"]
-    assert (kept["kind"], kept["verdict"], kept["clause"]) == ("extension", "refused", "3.5")
+    assert (kept["kind"], kept["verdict"], kept["clause"]) == ("extension.ask", "refused", "3.5")
     assert (kept["facts"], kept["parameters"]) == ({"days": 31}, {"longest_days": 30})
 
 
@@ -76,7 +89,7 @@ async def test_a_customer_without_an_id_sees_nothing(service: ServiceUnderTest) 
 
 async def test_staff_lists_the_decisions_of_one_subject_in_order(service: ServiceUnderTest) -> None:
     subject, customer = new_id(), new_id()
-    made = [str(await a_decision(service, customer, subject=subject)) for _ in range(3)]
+    made = [await a_decision(service, customer, subject=subject) for _ in range(3)]
     await a_decision(service, customer)
     client = service.as_role(Role.FINANCE)
     first = (await client.get("/v1/decisions", params={"subject_id": str(subject), "limit": 2})).json()
@@ -85,6 +98,24 @@ async def test_staff_lists_the_decisions_of_one_subject_in_order(service: Servic
     ).json()
     assert [item["id"] for item in first["items"] + rest["items"]] == made
     assert rest["next_cursor"] is None
+
+
+async def test_what_happened_against_its_rule_is_not_kept(sqlite_service: ServiceUnderTest) -> None:
+    customer = new_id()
+    with pytest.raises(decisions.JudgedOtherwise, match=r"extension\.ask: extended happened, the rule says refused"):
+        async with sqlite_service.runtime.database.transaction() as tx:
+            await decisions.judge(
+                tx,
+                extending,
+                subject_id=new_id(),
+                customer_id=customer,
+                agreement_version="2030-1",
+                parameters={"longest_days": 30},
+                facts={"days": 31},
+                happened="extended",
+            )
+    listed = await sqlite_service.as_role(Role.CUSTOMER, customer_id=customer).get("/v1/decisions")
+    assert listed.json()["items"] == []
 
 
 @pytest.mark.parametrize("role", [Role.PARTNER, Role.SERVICE])
