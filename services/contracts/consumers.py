@@ -1,8 +1,9 @@
-"""What contracts does when billing speaks."""
+"""What contracts does when billing and backup speak."""
 
 from __future__ import annotations
 
-from services.contracts.use_cases import payments
+from services.contracts.use_cases import payments, verified_backups
+from shared.events.backup import BackupCompleted, BackupDataDeleted
 from shared.events.billing import PaymentAudited, PaymentReported
 from shared.events.envelope import Envelope
 from shared.kit.bus.consumer import Handlers
@@ -19,3 +20,13 @@ async def payment_reported(tx: Transaction, fact: PaymentReported, _envelope: En
 @handlers.on(PaymentAudited)
 async def payment_audited(tx: Transaction, fact: PaymentAudited, _envelope: Envelope) -> None:
     await payments.hear_of_audit(tx, fact)
+
+
+@handlers.on(BackupCompleted)
+async def backup_completed(tx: Transaction, fact: BackupCompleted, _envelope: Envelope) -> None:
+    await verified_backups.hear_of_backup(tx, fact)
+
+
+@handlers.on(BackupDataDeleted)
+async def backup_data_deleted(tx: Transaction, fact: BackupDataDeleted, _envelope: Envelope) -> None:
+    await verified_backups.hear_of_deletion(tx, fact)

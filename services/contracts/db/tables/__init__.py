@@ -1,5 +1,6 @@
 """The tables of contracts; constraints say what must be true. Importing this makes the metadata whole."""
 
+from services.contracts.db.tables.backups import verified_backups
 from services.contracts.db.tables.contracts import (
     acceptances,
     accepted_texts,
@@ -23,5 +24,6 @@ __all__ = [
     "payments",
     "periods",
     "servers",
+    "verified_backups",
     "work_requests",
 ]
