@@ -11,18 +11,24 @@ from services.contracts.db.tables.contracts import (
     periods,
     servers,
 )
+from services.contracts.db.tables.evidence import evidence_facts
+from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
 from services.contracts.db.tables.work import work_requests
 
 __all__ = [
     "acceptances",
     "accepted_texts",
+    "condition_declarations",
     "contract_servers",
     "contracts",
     "customers",
+    "evidence_facts",
+    "incidents",
     "metadata",
     "payments",
     "periods",
+    "recovery_attempts",
     "servers",
     "verified_backups",
     "work_requests",
