@@ -7,7 +7,15 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.contracts import consumers
-from services.contracts.api import agreements, catalogue, contracts, customers, work_requests
+from services.contracts.api import (
+    agreements,
+    catalogue,
+    condition_declarations,
+    contracts,
+    customers,
+    incidents,
+    work_requests,
+)
 from services.contracts.db import agreements as agreement_folders
 from services.contracts.db import catalogue as catalogue_file
 from services.contracts.settings import ContractsSettings
@@ -49,13 +57,15 @@ def create_app(runtime: Runtime) -> FastAPI:
     return service_app(
         runtime,
         title="Contracts",
-        description="Customers, servers, the agreement, contracts and their periods, work requests.",
+        description="Customers, servers, the agreement, contracts and their periods, work requests, incidents.",
         routers=[
             agreements.router,
             catalogue.router,
             customers.router,
             contracts.router,
             work_requests.router,
+            condition_declarations.router,
+            incidents.router,
             decisions.router(),
         ],
         handlers=consumers.handlers,

@@ -1,0 +1,1 @@
+"""Incidents: reported, their cause determined, recovery logged, decided and appealed against."""
