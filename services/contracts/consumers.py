@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.contracts.use_cases import payments, verified_backups
+from services.contracts.use_cases.evidence import hearing
 from shared.events.backup import BackupCompleted, BackupDataDeleted
 from shared.events.billing import PaymentAudited, PaymentReported
 from shared.events.envelope import Envelope
@@ -30,3 +31,7 @@ async def backup_completed(tx: Transaction, fact: BackupCompleted, _envelope: En
 @handlers.on(BackupDataDeleted)
 async def backup_data_deleted(tx: Transaction, fact: BackupDataDeleted, _envelope: Envelope) -> None:
     await verified_backups.hear_of_deletion(tx, fact)
+
+
+for _kind in hearing.HEARD:
+    handlers.on(_kind)(hearing.keep)

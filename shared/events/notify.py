@@ -16,10 +16,13 @@ class NoticeFact(Fact):
     producer: ClassVar[str] = "notify"
     aggregate: ClassVar[str] = "notice"
     key: ClassVar[str] = "notice_id"
+    minor: ClassVar[int] = 1
 
     notice_id: UUID
     subject_id: UUID
     """What the notice is about: the contract, invoice or payment."""
+    contract_id: UUID | None = None
+    """The contract that all of it belongs to; not told before minor 1."""
     notice_kind: Text
     caused_by: UUID
     """The id of the event that asked for the notice."""

@@ -80,6 +80,7 @@ async def _announce(tx: Transaction, notice: Notice, attempt: Attempt, answer: A
         "notice_id": notice.id,
         "customer_id": notice.customer_id,
         "subject_id": notice.subject_id,
+        "contract_id": notice.contract_id,
         "notice_kind": notice.kind.value,
         "caused_by": notice.caused_by,
     }

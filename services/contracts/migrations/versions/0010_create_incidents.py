@@ -6,7 +6,7 @@ from alembic import op
 from shared.kit.db import Instant, json_type
 
 revision = "0010"
-down_revision = "0003"
+down_revision = "0007"
 phase = "expand"
 
 IN_MAINTENANCE = "cause IN ('crash-during-maintenance', 'disk-damage-during-maintenance')"
