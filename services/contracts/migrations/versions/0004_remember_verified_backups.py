@@ -7,7 +7,7 @@ from alembic import op
 
 from shared.kit.db import Instant
 
-revision = "0007"
+revision = "0004"
 down_revision = "0003"
 phase = "expand"
 
