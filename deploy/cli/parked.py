@@ -14,7 +14,7 @@ from deploy.cli.output import AsJson, Exit, complain, console, print_json, print
 from deploy.cli.running import ServiceName
 from deploy.progress import Progress
 from deploy.services import handlers_of
-from shared.kit import audit_trail, schedule
+from shared.kit import audit_trail, parked_timers
 from shared.kit.bus import parking, replaying
 from shared.kit.bus.parking import ParkedEvent
 from shared.kit.bus.positions import Stream
@@ -207,7 +207,7 @@ def list_timers(service: ServiceName, limit: Limit = 100, as_json: AsJson = Fals
 
     async def work(runtime: Runtime) -> list[dict[str, Any]]:
         async with runtime.database.reading() as reader:
-            rows = await schedule.list_parked(reader, limit=limit)
+            rows = await parked_timers.list_parked(reader, limit=limit)
         return [dict(row._mapping) for row in rows]
 
     found = _with(service, work)
@@ -227,7 +227,7 @@ def retry_timer(
     """Let a parked timer run again now."""
 
     async def work(tx: Transaction) -> int:
-        await schedule.retry_parked(tx, timer_id)
+        await parked_timers.retry(tx, timer_id)
         return 1
 
     _report("retried", _changing(service, work), as_json=as_json)

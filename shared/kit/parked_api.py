@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import Field
 
-from shared.kit import audit_trail, schedule
+from shared.kit import audit_trail, parked_timers
 from shared.kit.auth import Role
 from shared.kit.bus import parking, replaying
 from shared.kit.bus.handlers import Handlers
@@ -202,13 +202,15 @@ def router(handlers: Handlers) -> HouseRouter:
     @routes.get("/timers", callers={Role.ADMIN})
     async def list_parked_timers(reader: Read) -> ParkedTimerList:
         """Timers that failed too often and wait for a person, oldest first."""
-        rows = await schedule.list_parked(reader, limit=MOST_LISTED)
+        rows = await parked_timers.list_parked(reader, limit=MOST_LISTED)
         return ParkedTimerList(items=[ParkedTimerView.model_validate(row) for row in rows])
 
-    @routes.post("/timers/{timer_id}/retry", callers={Role.ADMIN}, status_code=204, refusals=[schedule.NoSuchTimer])
+    @routes.post(
+        "/timers/{timer_id}/retry", callers={Role.ADMIN}, status_code=204, refusals=[parked_timers.NoSuchTimer]
+    )
     async def retry_parked_timer(timer_id: UUID, tx: Tx) -> None:
         """Let a parked timer run again now."""
-        await schedule.retry_parked(tx, timer_id)
+        await parked_timers.retry(tx, timer_id)
         audit_trail.record(tx, None, "retry-timer", timer_id)
 
     return routes

@@ -13,13 +13,15 @@ import structlog
 from prometheus_client import Gauge
 
 from shared.kernel.errors import Unavailable
-from shared.kit import audit_trail, idempotency, schedule
-from shared.kit.bus.consumer import Consumer, Handlers
+from shared.kit import audit_trail, idempotency, parked_timers
+from shared.kit.bus.consumer import Consumer
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.relay import Relay
 from shared.kit.db import Database, LockedByAnother
 from shared.kit.measuring import Measure, Measurer
 from shared.kit.runtime import Runtime
-from shared.kit.schedule import TimerRunner, Timers
+from shared.kit.schedule import Timers
+from shared.kit.timer_runner import TimerRunner
 
 HOUSEKEEPING_SECONDS = 60.0
 STOP_SECONDS = 3.0
@@ -59,7 +61,7 @@ class Worker:
         self.measurer = Measurer(
             database,
             runtime.name,
-            [schedule.measure, audit_trail.measure, *measures],
+            [parked_timers.measure, audit_trail.measure, *measures],
             may_measure=self.relay.has_first_shard,
         )
         self._running: Mapping[str, asyncio.Future[None]] = {}

@@ -17,7 +17,7 @@ from services.backup.use_cases import alerts
 from services.backup.use_cases import runs as stories
 from shared.events.backup import BackupCompleted, BackupFailed
 from shared.kit import virtual_clock
-from shared.kit.schedule import TimerRunner
+from shared.kit.timer_runner import TimerRunner
 from tests.backup.world import EVERY_HOURS, World
 from tests.support.measures import measured
 

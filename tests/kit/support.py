@@ -19,7 +19,7 @@ from shared.kernel.ids import new_id
 from shared.kit import audit_trail, decisions, migrations
 from shared.kit.app import service_app
 from shared.kit.auth import ANYONE, Role
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.db import Database, Instant, Reader, Transaction, json_type
 from shared.kit.fields import AmountIn, AmountOut, Body, Code, Flag, Line, Paragraph, Sha256, View, When, Whole
 from shared.kit.paging import Page, Paging

@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from prometheus_client import Gauge
 
 from shared.kernel.ids import new_id
-from shared.kit import schedule
+from shared.kit import parked_timers, timer_runner
 from shared.kit.db import DatabaseAway, Transaction
+from shared.kit.parked_timers import NoSuchTimer
 from shared.kit.runtime import Runtime
-from shared.kit.schedule import NoSuchTimer, Timer, TimerRunner, Timers, TryLater, cancel_timer, retry_parked, set_timer
+from shared.kit.schedule import Timer, Timers, TryLater, cancel_timer, set_timer
 from shared.kit.tables import timers
+from shared.kit.timer_runner import TimerRunner
 from tests.infrastructure.waiting import eventually
 from tests.kit.support import count, parcels, running_parcels
 from tests.support.service import ServiceUnderTest
@@ -78,7 +80,7 @@ def a_runner(service: ServiceUnderTest) -> TimerRunner:
 
 async def measured(service: ServiceUnderTest, gauge: Gauge) -> float:
     async with service.runtime.database.reading() as reader:
-        [reading] = [each for each in await schedule.measure(reader) if each.gauge is gauge]
+        [reading] = [each for each in await parked_timers.measure(reader) if each.gauge is gauge]
     return reading.value
 
 
@@ -183,19 +185,19 @@ async def test_a_failing_timer_stores_nothing_backs_off_and_is_parked_with_its_r
     await a_timer(service, kind="broken")
     await a_timer(service, "fine")
     runner, delays = a_runner(service), []
-    for attempt in range(1, schedule.ATTEMPTS_BEFORE_PARKING + 1):
+    for attempt in range(1, timer_runner.ATTEMPTS_BEFORE_PARKING + 1):
         await run_all(runner)
         row = await the_timer(service)
         assert row.attempts == attempt
         delays.append((row.leased_until - await service.runtime.database.real_now()).total_seconds())
-        if attempt < schedule.ATTEMPTS_BEFORE_PARKING:
+        if attempt < timer_runner.ATTEMPTS_BEFORE_PARKING:
             assert row.parked_at is None
             assert not await runner.run_due(), "it was tried again before its delay was over"
             await let_leases_run_out(service)
     assert seen == ["fine"]
     assert row.parked_at is not None
     assert row.last_error == "ValueError: the row is wrong"
-    assert all(0 < delay <= schedule.LONGEST_BACKOFF_SECONDS for delay in delays)
+    assert all(0 < delay <= timer_runner.LONGEST_BACKOFF_SECONDS for delay in delays)
     assert delays[-1] > delays[0] * 4
     await let_leases_run_out(service)
     assert not await runner.run_due()
@@ -211,9 +213,9 @@ async def test_a_parked_timer_runs_again_when_a_person_says_so(
     await service.run_due()
     assert seen == []
     async with service.runtime.database.transaction() as tx:
-        await retry_parked(tx, row.id)
+        await parked_timers.retry(tx, row.id)
         with pytest.raises(NoSuchTimer):
-            await retry_parked(tx, row.id)
+            await parked_timers.retry(tx, row.id)
     await service.run_due()
     assert seen == ["a"]
 
@@ -224,10 +226,10 @@ async def test_the_gauge_of_parked_timers_falls_when_a_person_retries_one(
     for name in ("a", "b"):
         await a_timer(service, name)
     await change(service, parked_at=await service.runtime.database.real_now())
-    assert await measured(service, schedule.PARKED) == 2
+    assert await measured(service, parked_timers.PARKED) == 2
     async with service.runtime.database.transaction() as tx:
-        await retry_parked(tx, (await schedule.list_parked(tx, limit=1))[0].id)
-    assert await measured(service, schedule.PARKED) == 1
+        await parked_timers.retry(tx, (await parked_timers.list_parked(tx, limit=1))[0].id)
+    assert await measured(service, parked_timers.PARKED) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ async def test_what_is_away_is_tried_again_and_never_parked(
 
     await a_timer(service, kind="send")
     runner = a_runner(service)
-    for _ in range(schedule.ATTEMPTS_BEFORE_PARKING + 2):
+    for _ in range(timer_runner.ATTEMPTS_BEFORE_PARKING + 2):
         await run_all(runner)
         row = await the_timer(service)
         assert row.parked_at is None
@@ -307,7 +309,7 @@ async def test_what_a_job_commits_belongs_to_what_set_its_timer(service: Service
 async def test_a_long_job_keeps_its_lease(
     service: ServiceUnderTest, table: Timers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "LEASE", timedelta(seconds=1.2))
+    monkeypatch.setattr(timer_runner, "LEASE", timedelta(seconds=1.2))
     finish = asyncio.Event()
     runs: list[int] = []
 
@@ -340,13 +342,13 @@ async def test_only_so_many_jobs_run_at_once_and_timers_are_not_held_up(
     async def fetch(_runtime: Runtime, _timer: Timer) -> None:
         await finish.wait()
 
-    for _ in range(schedule.JOBS_AT_ONCE + 2):
+    for _ in range(timer_runner.JOBS_AT_ONCE + 2):
         await a_timer(service, kind="fetch")
     await a_timer(service, after=-timedelta(seconds=1))
     runner = a_runner(service)
     await runner.run_due()
     await runner.run_due()
-    assert len(runner._jobs) == schedule.JOBS_AT_ONCE
+    assert len(runner._jobs) == timer_runner.JOBS_AT_ONCE
     assert seen == ["a"]
     finish.set()
     await asyncio.gather(*list(runner._jobs.values()))
@@ -375,9 +377,9 @@ async def test_the_age_of_the_oldest_due_timer_falls_back_to_nothing(
     service: ServiceUnderTest, seen: list[str]
 ) -> None:
     await a_timer(service, after=-timedelta(hours=1))
-    assert await measured(service, schedule.OLDEST_DUE) >= 3600
+    assert await measured(service, parked_timers.OLDEST_DUE) >= 3600
     await a_runner(service).run_due()
-    assert await measured(service, schedule.OLDEST_DUE) == 0
+    assert await measured(service, parked_timers.OLDEST_DUE) == 0
 
 
 async def test_a_job_that_is_put_off_is_not_late(service: ServiceUnderTest, table: Timers) -> None:
@@ -387,4 +389,4 @@ async def test_a_job_that_is_put_off_is_not_late(service: ServiceUnderTest, tabl
 
     await a_timer(service, kind="send", after=-timedelta(hours=1))
     await run_all(a_runner(service))
-    assert await measured(service, schedule.OLDEST_DUE) == 0
+    assert await measured(service, parked_timers.OLDEST_DUE) == 0

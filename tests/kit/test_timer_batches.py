@@ -11,15 +11,16 @@ import sqlalchemy as sa
 
 from shared.events.contracts import ServiceHeld
 from shared.kernel.ids import new_id
-from shared.kit import audit_trail, schedule
+from shared.kit import audit_trail, timer_runner
 from shared.kit.db import Transaction
-from shared.kit.schedule import Timer, TimerRunner, Timers, acting_for, cancel_timer, set_timer
+from shared.kit.schedule import Timer, Timers, acting_for, cancel_timer, set_timer
 from shared.kit.tables import audit_rows, timers
+from shared.kit.timer_runner import TimerRunner
 from tests.kit.support import count, parcels, running_parcels
 from tests.support.service import ServiceUnderTest
 
 MINUTE = timedelta(minutes=1)
-DUE = schedule.BATCH_ON_SQLITE
+DUE = timer_runner.BATCH_ON_SQLITE
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from shared.kernel.errors import Refusal
 from shared.kit import migrations
 from shared.kit.audit_trail import Sealer
 from shared.kit.bus import outbox, positions, replaying
-from shared.kit.bus.consumer import Consumer, Fenced, Handlers
+from shared.kit.bus.consumer import Consumer, Fenced
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import Delivered, Partition
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.positions import Stream
@@ -41,8 +42,9 @@ from shared.kit.bus.relay import Relay
 from shared.kit.bus.replaying import NothingToReplay
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
-from shared.kit.schedule import TimerRunner, Timers
+from shared.kit.schedule import Timers
 from shared.kit.settings import CommonSettings
+from shared.kit.timer_runner import TimerRunner
 from tests.simulation.agenda import Agenda, Dice, instant_of
 from tests.simulation.faults import Died, Saboteur
 from tests.simulation.network import SimulatedLog, bounds_reader

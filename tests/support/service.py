@@ -22,10 +22,11 @@ from shared.kernel.ids import new_id
 from shared.kit import migrations, virtual_clock
 from shared.kit.auth import DevelopmentIssuer, Role
 from shared.kit.bus import tables as bus_tables
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.runtime import Runtime, development_issuer
-from shared.kit.schedule import TimerRunner, Timers
+from shared.kit.schedule import Timers
 from shared.kit.tables import audit_rows, decisions
+from shared.kit.timer_runner import TimerRunner
 from tests.infrastructure import canaries
 
 

@@ -19,7 +19,7 @@ from shared.events.contracts import (
     StopRequested,
 )
 from shared.kit.auth import Role
-from shared.kit.schedule import TimerRunner
+from shared.kit.timer_runner import TimerRunner
 from tests.contracts.story import END, HOUR, OPENS, SECOND_END, SECOND_OPENS, START, Story, problem
 
 MOMENT = timedelta(microseconds=1)

@@ -12,7 +12,8 @@ import asyncpg
 from services.contracts.schedule import timers as contract_timers
 from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
-from shared.kit.schedule import GroupHandler, Timer, TimerRunner, Timers
+from shared.kit.schedule import GroupHandler, Timer, Timers
+from shared.kit.timer_runner import TimerRunner
 from tests.performance.contracts_at_work import fill, make_due
 from tests.performance.figures import Aim, Figure, paired, ratio
 from tests.performance.rows import row
