@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.backup.use_cases import coverages, servers
 from shared.events.contracts import ServerRegistered, ServiceExpired, ServiceHeld, ServiceRegistered, ServiceRenewed
 from shared.events.envelope import Envelope
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.db import Transaction
 
 handlers = Handlers()

@@ -17,7 +17,7 @@ from shared.events.contracts import (
     StopRequested,
 )
 from shared.events.envelope import Envelope
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.restoring import Memory
 from shared.kit.db import Transaction
 

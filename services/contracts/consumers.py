@@ -7,7 +7,7 @@ from services.contracts.use_cases.evidence import hearing
 from shared.events.backup import BackupCompleted, BackupDataDeleted
 from shared.events.billing import PaymentAudited, PaymentReported
 from shared.events.envelope import Envelope
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.db import Transaction
 
 handlers = Handlers()

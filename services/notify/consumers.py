@@ -19,7 +19,7 @@ from shared.events.contracts import (
 )
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS, fact_of
-from shared.kit.bus.consumer import Handlers
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.restoring import Memory
 from shared.kit.db import Transaction
 

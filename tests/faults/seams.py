@@ -194,8 +194,8 @@ SEAMS: dict[str, Seam] = {
     "in-relay-batch": Seam("shared.kit.bus.relay:Relay._append", _WORK, _half_of_the_batch),
     "after-acknowledgement": Seam("shared.kit.bus.relay:Relay._forget", _WORK, _before),
     # The consumer
-    "in-consumer-batch": Seam("shared.kit.bus.consumer:_Work.take", _WORK, _at_the_second_of_a_batch),
-    "after-effects": Seam("shared.kit.bus.consumer:_Work.save", _WORK, _when_positions_moved),
+    "in-consumer-batch": Seam("shared.kit.bus.applying:Work.take", _WORK, _at_the_second_of_a_batch),
+    "after-effects": Seam("shared.kit.bus.applying:Work.save", _WORK, _when_positions_moved),
     "before-applying": Seam("shared.kit.bus.consumer:Consumer._apply_together", _WORK, _before),
     "after-applying": Seam("shared.kit.bus.consumer:Consumer._apply_together", _WORK, _after),
     # Third parties, and one process that asks another
@@ -208,7 +208,7 @@ SEAMS: dict[str, Seam] = {
     "keys-asked": Seam("shared.kit.auth:httpx.AsyncClient.get", frozenset({API}), _after),
     "answer-passed-on": Seam("deploy.split.proxy:Proxy._pass_on", frozenset({FRONT}), _after),
     # Timers
-    "timers-claimed": Seam("shared.kit.schedule:TimerRunner._claim", _WORK, _when_true, _TIMED | _NOTIFY),
+    "timers-claimed": Seam("shared.kit.timer_runner:TimerRunner._claim", _WORK, _when_true, _TIMED | _NOTIFY),
     "timer-in-transaction": Seam("shared.kit.timer_claims:Claims.finish", _WORK, _after, _TIMED),
     # The audit trail
     "before-signing": Seam("shared.kit.signed_heads:SignedHeads.append", _WORK, _instead_of_signing),

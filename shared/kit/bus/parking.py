@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,21 +12,15 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
-from shared.events.envelope import Envelope
-from shared.kernel.errors import Conflict, Invalid, NotFound, Unavailable
+from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import new_id
 from shared.kit.bus import metrics, positions, sets
 from shared.kit.bus.clock import real_now
-from shared.kit.bus.doorbell import wait_for_any
-from shared.kit.bus.handlers import Handlers, run_handlers
 from shared.kit.bus.log import Delivered, headers_from_json, headers_to_json, storable
-from shared.kit.bus.positions import Position, Stream, Verdict
+from shared.kit.bus.positions import Position, Stream
 from shared.kit.bus.tables import parked_events
-from shared.kit.db import Database, LockedByAnother, Reader, Transaction
+from shared.kit.db import Reader, Transaction
 
-DUE_AT_ONCE = 100
-IDLE_SECONDS = 1.0
-SHORTEST_PAUSE_SECONDS = 0.05
 MOST_AT_ONCE = 1_000
 
 log = structlog.get_logger("bus")
@@ -111,7 +104,8 @@ class Head(NamedTuple):
 
 AuditSkip = Callable[[Transaction, ParkedEvent], None]
 
-_HEAD = sa.text("status IN ('waiting', 'held')")
+BLOCKING = sa.text("status IN ('waiting', 'held')")
+"""A literal, or a generic plan loses the partial index."""
 _ORDER = (parked_events.c.epoch, parked_events.c.seq, parked_events.c.offset)
 
 
@@ -159,7 +153,7 @@ async def retry(tx: Transaction, parked_id: UUID, *, accept_gap: bool = False) -
 
     `accept_gap`: the missing events will never come; apply this one without them.
     """
-    parked = await _locked_head(tx, parked_id)
+    parked = await locked_head(tx, parked_id)
     if accept_gap:
         if parked.error_class != Gap.__name__:
             raise NotAGap()
@@ -184,7 +178,7 @@ async def skip(tx: Transaction, parked_id: UUID, *, reason: str, by: str, audit:
     """
     if not reason.strip():
         raise ReasonMissing(field="reason")
-    parked = await _locked_head(tx, parked_id)
+    parked = await locked_head(tx, parked_id)
     now = await real_now(tx)
     await _change(
         tx,
@@ -198,7 +192,7 @@ async def skip(tx: Transaction, parked_id: UUID, *, reason: str, by: str, audit:
     last = (await positions.read_positions(tx, parked.consumer, [parked.stream])).get(parked.stream)
     if parked.numbered and (last is None or parked.position > last):
         await positions.write_positions(tx, parked.consumer, {parked.stream: parked.position})
-    await _promote_next(tx, parked.consumer, parked.stream, now)
+    await promote_next(tx, parked.consumer, parked.stream, now)
     tx.rings = True
     if audit is not None:
         audit(tx, await show(tx, parked.id))
@@ -224,7 +218,7 @@ async def heads_of(tx: Reader, consumer: str, streams: Collection[Stream]) -> di
     for topic, keys in positions.by_topic(streams).items():
         rows = await tx.rows(
             sa.select(columns.id, columns.key, columns.epoch, columns.seq).where(
-                columns.consumer == consumer, columns.topic == topic, _HEAD, sets.among(tx, columns.key, keys)
+                columns.consumer == consumer, columns.topic == topic, BLOCKING, sets.among(tx, columns.key, keys)
             )
         )
         heads.update((Stream(topic, row.key), Head(row.id, Position(row.epoch, row.seq))) for row in rows)
@@ -283,15 +277,15 @@ async def park(
             "headers": headers_to_json(record.headers),
             "value": record.value,
             "status": "behind" if error is None else "waiting",
-            "error_class": None if error is None else _class_of(error),
-            "error": None if error is None else _text_of(error),
+            "error_class": None if error is None else class_of(error),
+            "error": None if error is None else text_of(error),
             "attempts": 0,
             "parked_at": now,
             "next_attempt_at": None if error is None else now + plan.delay(0),
         },
     )
     if error is not None:
-        metrics.PARKED.labels(consumer, _class_of(error)).inc()
+        metrics.PARKED.labels(consumer, class_of(error)).inc()
         log.error(
             "event parked",
             consumer=consumer,
@@ -314,157 +308,7 @@ async def try_now(tx: Transaction, head: Head) -> None:
     await _change(tx, head.id, status="waiting", next_attempt_at=await real_now(tx))
 
 
-class ParkedRetries:
-    """Retries the head of each blocked key when it is due and, once it is applied, those behind it in order."""
-
-    def __init__(self, consumer: str, database: Database, handlers: Handlers, plan: RetryPlan) -> None:
-        self._consumer = consumer
-        self._database = database
-        self._handlers = handlers
-        self._plan = plan
-        self.wake = asyncio.Event()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        self._database.doorbells.append(self.wake.set)
-        try:
-            while not stop.is_set():
-                self.wake.clear()
-                pause = IDLE_SECONDS
-                try:
-                    pause = await self._until_next()
-                    if pause <= 0:
-                        await self.run_due(stop)
-                        continue
-                except (Unavailable, LockedByAnother) as error:
-                    log.info("parked events not retried", consumer=self._consumer, error=type(error).__name__)
-                except Exception:
-                    log.exception("retries failed and go on", consumer=self._consumer)
-                # The doorbell rings for every command of a busy service; a look now and then is enough.
-                await wait_for_any(stop, timeout=min(SHORTEST_PAUSE_SECONDS, pause))
-                await wait_for_any(stop, self.wake, timeout=pause - SHORTEST_PAUSE_SECONDS)
-        finally:
-            self._database.doorbells.remove(self.wake.set)
-
-    async def run_due(self, stop: asyncio.Event | None = None) -> int:
-        """Retry what is due now, each in its own transaction; returns how many were applied."""
-        now = await self._database.real_now()
-        columns = parked_events.c
-        async with self._database.reading() as reader:
-            due = await reader.rows(
-                sa.select(columns.id)
-                .where(
-                    columns.consumer == self._consumer,
-                    sa.text("status = 'waiting'"),
-                    columns.next_attempt_at <= now,
-                )
-                .order_by(columns.next_attempt_at)
-                .limit(DUE_AT_ONCE)
-            )
-        applied = 0
-        for (parked_id,) in due:
-            next_id: UUID | None = parked_id
-            while next_id is not None and not (stop and stop.is_set()):
-                done, next_id = await self._attempt(next_id)
-                applied += done
-        return applied
-
-    async def _until_next(self) -> float:
-        """Seconds to the next retry, but no more than until the next look."""
-        columns = parked_events.c
-        async with self._database.reading() as reader:
-            due = await reader.scalar(
-                sa.select(sa.func.min(columns.next_attempt_at)).where(
-                    columns.consumer == self._consumer, sa.text("status = 'waiting'")
-                )
-            )
-            now = await real_now(reader)
-        return IDLE_SECONDS if due is None else min((due - now).total_seconds(), IDLE_SECONDS)
-
-    async def _attempt(self, parked_id: UUID) -> tuple[bool, UUID | None]:
-        """Whether the event was applied, and the one that is next of its key."""
-        parked: ParkedEvent | None = None
-        try:
-            async with self._database.transaction() as tx:
-                parked = await self._due_head(tx, parked_id)
-                if parked is None:
-                    return False, None
-                next_id = await self._apply(tx, parked)
-        except Exception as error:
-            # When the database is away this fails too, and nothing counts.
-            if parked is None:
-                raise
-            await self._failed(parked, error)
-            return False, None
-        log.info("parked event applied", consumer=self._consumer, topic=parked.topic, key=parked.key)
-        return True, next_id
-
-    async def _due_head(self, tx: Transaction, parked_id: UUID) -> ParkedEvent | None:
-        try:
-            parked = await _locked_head(tx, parked_id)
-        except (NoSuchParkedEvent, NotBlocking):
-            return None
-        due = parked.next_attempt_at is not None and parked.next_attempt_at <= await real_now(tx)
-        return parked if due else None
-
-    async def _apply(self, tx: Transaction, parked: ParkedEvent) -> UUID | None:
-        envelope = Envelope.from_binary(parked.headers, parked.value)
-        last = (await positions.read_positions(tx, self._consumer, [parked.stream])).get(parked.stream)
-        offset = await positions.lock_partition(tx, self._consumer, parked.topic, parked.partition)
-        verdict = positions.judge(last, parked.position, from_the_beginning=offset is None or offset.start == 0)
-        if verdict is Verdict.GAP:
-            raise Gap(gap_text(last, parked.position))
-        if verdict is Verdict.NEXT:
-            await run_handlers(tx, envelope, self._handlers.handlers_of(envelope))
-            await positions.write_positions(tx, self._consumer, {parked.stream: parked.position})
-        await tx.execute(sa.delete(parked_events).where(parked_events.c.id == parked.id))
-        return await _promote_next(tx, self._consumer, parked.stream, await real_now(tx))
-
-    async def _failed(self, parked: ParkedEvent, error: Exception) -> None:
-        attempts = parked.attempts + 1
-        held = attempts >= self._plan.attempts
-        async with self._database.transaction() as tx:
-            await positions.lock_partition(tx, self._consumer, parked.topic, parked.partition)
-            now = await real_now(tx)
-            await tx.execute(
-                sa.update(parked_events)
-                .where(
-                    parked_events.c.id == parked.id,
-                    parked_events.c.status == "waiting",
-                    parked_events.c.attempts == parked.attempts,
-                )
-                .values(
-                    attempts=attempts,
-                    status="held" if held else "waiting",
-                    next_attempt_at=None if held else now + self._plan.delay(attempts),
-                    error_class=_class_of(error),
-                    error=_text_of(error),
-                )
-            )
-        log.warning(
-            "parked event failed again",
-            consumer=self._consumer,
-            topic=parked.topic,
-            key=parked.key,
-            attempts=attempts,
-            waits_for_a_person=held,
-            error=type(error).__name__,
-        )
-
-    async def measure(self) -> None:
-        columns = parked_events.c
-        async with self._database.reading() as reader:
-            row = await reader.row(
-                sa.select(sa.func.count().label("keys"), sa.func.min(columns.parked_at).label("oldest")).where(
-                    columns.consumer == self._consumer, _HEAD
-                )
-            )
-        now = await self._database.real_now()
-        age = (now - row.oldest).total_seconds() if row is not None and row.oldest else 0.0
-        metrics.PARKED_KEYS.labels(self._consumer).set(row.keys if row is not None else 0)
-        metrics.PARKED_AGE.labels(self._consumer).set(max(age, 0.0))
-
-
-async def _locked_head(tx: Transaction, parked_id: UUID) -> ParkedEvent:
+async def locked_head(tx: Transaction, parked_id: UUID) -> ParkedEvent:
     """The event that blocks its key, with its partition locked; raises NoSuchParkedEvent, NotBlocking."""
     parked = await show(tx, parked_id)
     await positions.lock_partition(tx, parked.consumer, parked.topic, parked.partition)
@@ -478,7 +322,7 @@ async def _locked_head(tx: Transaction, parked_id: UUID) -> ParkedEvent:
     return parked
 
 
-async def _promote_next(tx: Transaction, consumer: str, stream: Stream, now: datetime) -> UUID | None:
+async def promote_next(tx: Transaction, consumer: str, stream: Stream, now: datetime) -> UUID | None:
     columns = parked_events.c
     next_id: UUID | None = await tx.scalar(
         sa.select(columns.id)
@@ -509,11 +353,11 @@ def _parked(row: sa.Row[Any]) -> ParkedEvent:
     return ParkedEvent(**{**values, "headers": headers_from_json(values["headers"])})
 
 
-def _class_of(error: Exception) -> str:
+def class_of(error: Exception) -> str:
     return type(error).__name__[:100]
 
 
-def _text_of(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     return storable(str(error))[:500]
 
 

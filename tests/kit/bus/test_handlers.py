@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from shared.events.envelope import Envelope, UnreadableEvent
-from shared.kit.bus.consumer import Consumer, Handlers
+from shared.kit.bus.consumer import Consumer
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.outbox import envelopes_of
 from shared.kit.bus.tables import outbox as outbox_rows
 from shared.kit.db import Transaction

@@ -17,7 +17,8 @@ from shared.events.contracts import CustomerRegistered
 from shared.events.envelope import Envelope
 from shared.kernel.ids import new_id
 from shared.kit.bus import relay as relay_module
-from shared.kit.bus.consumer import Consumer, Handlers
+from shared.kit.bus.consumer import Consumer
+from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import EventLog, Record, stable_hash
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.relay import Relay
