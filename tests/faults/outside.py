@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import EventLog
 from shared.kit.bus.sql_log import SqlLog
 from shared.kit.db import Database

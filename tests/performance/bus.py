@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from shared.events.envelope import Envelope, Fact
 from shared.kernel.ids import new_id
 from shared.kit.bus.consumer import Consumer
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import EventLog, Record
 from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.relay import Relay

@@ -125,7 +125,7 @@ async def trouble(settings: KafkaSettings, what: str, error: Exception) -> LogAw
 @asynccontextmanager
 async def administering(settings: KafkaSettings, what: str, bury: Bury) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for at most twice `start_seconds`; raises LogAway, LogRefused."""
-    admin = AIOKafkaAdminClient(**settings.connection(), request_timeout_ms=int(settings.start_seconds * 1000))
+    admin = AIOKafkaAdminClient(**settings.connection(), request_timeout_ms=milliseconds(settings.start_seconds))
     try:
         async with asyncio.timeout(2 * settings.start_seconds):
             await admin.start()
@@ -139,3 +139,7 @@ async def administering(settings: KafkaSettings, what: str, bury: Bury) -> Async
 async def _closed(admin: AIOKafkaAdminClient) -> None:
     with suppress(Exception):
         await asyncio.wait_for(admin.close(), 2.0)
+
+
+def milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -22,8 +22,10 @@ from shared.events import registry
 from shared.events.envelope import Envelope, Fact
 from shared.kernel.ids import new_id
 from shared.kit.bus import outbox
-from shared.kit.bus.consumer import Consumer, Handlers
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.consumer import Consumer
+from shared.kit.bus.handlers import Handlers
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import EventLog, Record
 from shared.kit.bus.parking import RetryPlan
 from shared.kit.bus.relay import Relay

@@ -11,7 +11,9 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.partitioner import DefaultPartitioner
 
 from shared.kernel.errors import Unavailable
-from shared.kit.bus.kafka_log import KafkaSettings, KafkaSubscription, _key_text, partition_of
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import partition_of
+from shared.kit.bus.kafka_subscription import KafkaSubscription, _key_text
 from shared.kit.bus.log import Partition, ReadBounds, Record
 from tests.infrastructure.waiting import eventually
 from tests.kit.bus.harness import KafkaBus, Language

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from shared.kit.bus.consumer import Consumer
-from shared.kit.bus.kafka_log import KafkaLog, KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import LogAway
 from shared.kit.bus.relay import Relay
 from tests.infrastructure.kafka_server import KafkaServer
