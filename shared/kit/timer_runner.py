@@ -56,7 +56,7 @@ class TimerRunner:
         self.turned_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; jobs under way get a moment to finish, then their lease runs out for another replica."""
+        """Until `stop`; jobs under way are broken off, and run again when their lease runs out for another replica."""
         while not stop.is_set():
             self.turned_at = time.monotonic()
             try:
@@ -111,9 +111,11 @@ class TimerRunner:
 
     async def _claim_in(self, tx: Transaction, kinds: list[str], at_most: int) -> list[Timer]:
         clock = await clock_of(tx)
+        # A job whose lease ran out while the database was away goes on: twice at once would be twice in one folder.
+        others = sa.not_(sets.among(tx, timers.c.id, self._jobs))
         due = (
             sa.select(timers.c.id)
-            .where(*_due(tx.now, clock), sets.among(tx, timers.c.kind, kinds))
+            .where(*_due(tx.now, clock), sets.among(tx, timers.c.kind, kinds), others)
             .order_by(timers.c.due_at, timers.c.id)
             .limit(at_most)
             .with_for_update(skip_locked=True)

@@ -333,6 +333,29 @@ async def test_a_long_job_keeps_its_lease(
     assert runs == [1]
 
 
+async def test_a_job_whose_lease_ran_out_under_it_is_not_begun_beside_itself(
+    service: ServiceUnderTest, table: Timers
+) -> None:
+    finish = asyncio.Event()
+    runs: list[int] = []
+
+    @table.job("fetch")
+    async def fetch(_runtime: Runtime, timer: Timer) -> None:
+        runs.append(timer.attempts)
+        await finish.wait()
+
+    await a_timer(service, kind="fetch")
+    runner = a_runner(service)
+    await runner.run_due()
+    await asyncio.sleep(0)
+    await let_leases_run_out(service)
+    assert not await runner.run_due()
+    finish.set()
+    await asyncio.gather(*list(runner._jobs.values()))
+    assert runs == [1]
+    assert await count(service, timers) == 0
+
+
 async def test_only_so_many_jobs_run_at_once_and_timers_are_not_held_up(
     service: ServiceUnderTest, table: Timers, seen: list[str]
 ) -> None:
