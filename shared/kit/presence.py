@@ -59,12 +59,16 @@ async def present(database: Database, role: str, leave: Callable[[], object]) ->
     sign = _Sign(database, role)
     # First the sign, then the look: whoever raises the floor in between has seen the sign.
     await sign.give()
-    await insist_young_enough(database)
-    giving = asyncio.create_task(sign.keep_giving(leave))
+    giving: asyncio.Task[None] | None = None
     try:
+        await insist_young_enough(database)
+        giving = asyncio.create_task(sign.keep_giving(leave))
         yield
     finally:
-        giving.cancel()
+        if giving is not None:
+            giving.cancel()
+            # One that is being given must not come after it was taken back.
+            await asyncio.wait([giving], timeout=LEAVE_SECONDS)
         await sign.take_back()
 
 

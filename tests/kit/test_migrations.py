@@ -183,6 +183,19 @@ async def test_a_process_that_was_out_of_touch_meanwhile_leaves(
             await left.wait()
 
 
+async def test_a_process_that_may_not_start_does_not_count_as_running(
+    database: Database, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrations.upgrade(database, line.folder)
+    line.contract(DROP_COLUMN)
+    await migrations.upgrade(database, line.folder, contract=True)
+    with pytest.raises(TooOld):
+        async with process(database, OLD, monkeypatch):
+            pytest.fail("it may not start")
+    async with database.reading() as reader:
+        assert await presence.running(reader) == []
+
+
 async def test_a_database_that_is_away_for_a_moment_ends_nobodys_signs(
     database: Database, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
