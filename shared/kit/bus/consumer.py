@@ -68,7 +68,8 @@ class Consumer:
         self._retries = ParkedRetries(name, database, handlers, self._plan)
         self._failures = 0
         self._stubborn: Counter[tuple[Partition, int]] = Counter()
-        self._stuck: set[Partition] = set()
+        self._stuck: dict[Partition, int] = {}
+        """Where reading stopped because the log has dropped what comes next, until a person decides."""
         self._reached: dict[Partition, int] = {}
         self._shown: set[Partition] = set()
         self._subscription: Subscription | None = None
@@ -225,14 +226,13 @@ class Consumer:
                 continue
             if offset > end and partition not in new:
                 offset = await self._start_over(partition, offset, end, oldest)
-            self._stuck.discard(partition)
             self._reached[partition] = offset
-            metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(0)
+            self._go_on(partition)
             offsets[partition] = offset
         return offsets
 
     def _stop_at_loss(self, partition: Partition, offset: int, oldest: int) -> None:
-        self._stuck.add(partition)
+        self._stuck[partition] = offset
         metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(1)
         log.error(
             "the log dropped records before they were read; see `mainstay consumers list` and `restart`",
@@ -242,6 +242,10 @@ class Consumer:
             next_offset=offset,
             oldest=oldest,
         )
+
+    def _go_on(self, partition: Partition) -> None:
+        self._stuck.pop(partition, None)
+        metrics.RETENTION_PASSED.labels(self._name, partition.topic, partition.number).set(0)
 
     async def _start_over(self, partition: Partition, offset: int, end: int, oldest: int) -> int:
         """The log lost its end or was made anew: read all it has, what was applied is dropped by its position."""
@@ -265,17 +269,27 @@ class Consumer:
     async def _measure(self) -> None:
         while True:
             await asyncio.sleep(MEASURE_SECONDS)
-            with suppress(Exception):
+            try:
                 await self._retries.measure()
                 if self._subscription is not None:
                     self._show_lag(await self._subscription.lag(self._reached))
-                    self._subscription.rewind(self._stuck | await self._put_back())
+                    self._subscription.rewind(await self._to_be_settled())
+            except TRANSIENT as error:
+                log.info("consumer not measured", consumer=self._name, error=type(error).__name__)
+            except Exception:
+                log.exception("measuring a consumer failed and goes on", consumer=self._name)
 
-    async def _put_back(self) -> set[Partition]:
-        """Partitions that a person wants read again: nothing new has to come for that to be seen."""
+    async def _to_be_settled(self) -> set[Partition]:
+        """Partitions that stopped, or that a person wants read again: nothing new has to come for that to be seen."""
         async with self._database.reading() as reader:
             stored = await positions.read_offsets(reader, self._name, self._handlers.topics)
-        return {each for each, offset in stored.items() if offset.next < self._reached.get(each, offset.next)}
+        stopped = dict(self._stuck)
+        for partition, offset in stopped.items():
+            # Also where another replica has the partition by now: nobody here would load its offset again.
+            if partition in stored and stored[partition].next != offset:
+                self._go_on(partition)
+        put_back = {each for each, offset in stored.items() if offset.next < self._reached.get(each, offset.next)}
+        return put_back | stopped.keys()
 
     def _show_lag(self, lags: Mapping[Partition, Lag]) -> None:
         for partition in self._shown - lags.keys():

@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -172,11 +171,15 @@ class Relay:
 
     async def _measure(self) -> None:
         while True:
-            with suppress(Exception):
+            try:
                 async with self._database.reading() as reader:
                     ages = await pending_ages(reader)
                 for shard, age in ages.items():
                     metrics.OLDEST_PENDING.labels(self._name, shard).set(age.total_seconds())
+            except Unavailable as away:
+                log.info("outbox not measured", service=self._name, error=type(away).__name__)
+            except Exception:
+                log.exception("measuring the outbox failed and goes on", service=self._name)
             await asyncio.sleep(MEASURE_SECONDS)
 
 

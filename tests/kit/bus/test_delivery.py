@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.events.registry import partner_topic
 from shared.kernel.ids import new_id
-from shared.kit.bus import positions
+from shared.kit.bus import metrics, positions
 from shared.kit.bus.consumer import Consumer, Fenced
 from shared.kit.bus.log import Batch, EventLog, LogAway, Partition, Record
 from shared.kit.bus.outbox import bump_epoch
@@ -360,8 +360,14 @@ class TestRetention:
             assert await heard_by(database) == {str(thing): [1]}
             stuck = next(iter(stopped._stuck))
             bounds = await _bounds(log, language.topic, stuck)
+            alarm = metrics.RETENTION_PASSED.labels("service", *map(str, stuck))
+            assert alarm._value.get() == 1
+            # Whoever raised the alarm ends it, also where another replica is the one that reads on.
+            stopped._subscription = None
             async with database.transaction() as tx:
                 await positions.restart_from(tx, "service", stuck, bounds)
+            assert stuck in await stopped._to_be_settled()
+            assert alarm._value.get() == 0
         async with running(Consumer("service", database, log, Listener(language).handlers, plan=PATIENT)):
             # What was lost shows as a gap; a key never seen may begin in the middle.
             await eventually(lambda: _parked_gap(database, thing), what="the gap")
