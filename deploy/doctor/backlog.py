@@ -35,24 +35,13 @@ async def look(patient: Patient, service: str) -> list[Finding]:
             findings = [
                 *await _unpublished(part, service, reader),
                 *await _timers(part, service, reader, patient),
+                *await _parked_timers(part, service, reader),
                 *await _parked(part, service, reader),
                 *await _heads(part, service, reader, patient),
             ]
     except NO_ANSWER:
         return []
     return findings or [ok(part, "nothing waits for longer than it should")]
-
-
-async def look_at_parked_timers(patient: Patient, service: str) -> list[Finding]:
-    """Apart from the rest: they have no index, and there may be millions of timers."""
-    part = f"timers of {service}"
-    try:
-        async with reading(url_of(patient, service)) as reader:
-            parked = sa.select(sa.func.count()).where(timers.c.parked_at.is_not(None))
-            count = 0 if reader is None else await reader.scalar(parked)
-    except NO_ANSWER:
-        return []
-    return [warning(part, f"{count} failed too often", f"mainstay timers parked {service}")] if count else []
 
 
 async def look_at_reading(patient: Patient, service: str) -> list[Finding]:
@@ -110,6 +99,12 @@ async def _timers(part: str, service: str, reader: Reader, patient: Patient) -> 
         found = f"{row.overdue} timer(s) are overdue, the first since {_shown(row.first)}"
         findings.append(warning(part, found, f"look whether this runs: mainstay worker {service}"))
     return findings
+
+
+async def _parked_timers(part: str, service: str, reader: Reader) -> list[Finding]:
+    if count := await reader.scalar(sa.select(sa.func.count()).where(timers.c.parked_at.is_not(None))):
+        return [warning(part, f"{count} timer(s) failed too often", f"mainstay timers parked {service}")]
+    return []
 
 
 async def _parked(part: str, service: str, reader: Reader) -> list[Finding]:

@@ -11,10 +11,8 @@ from sqlalchemy.exc import ArgumentError
 
 from deploy.doctor import migrations, postgresql, sqlite_file
 from deploy.doctor.finding import Finding, Patient, Severity, error, ok
-from deploy.doctor.postgresql import LISTENERS, NotLetIn
+from deploy.doctor.postgresql import LISTENERS, PROCESSES_OF_A_SERVICE, NotLetIn
 from shared.kit.secret_files import PREFIX
-
-PROCESSES_OF_A_SERVICE = 2
 
 
 def url_of(patient: Patient, service: str) -> URL | None:

@@ -38,7 +38,6 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
     for name in patient.services:
         yield f"database of {name}", partial(databases.look, patient, name)
         yield f"work of {name}", partial(backlog.look, patient, name)
-        yield f"timers of {name}", partial(backlog.look_at_parked_timers, patient, name)
         yield f"reading of {name}", partial(backlog.look_at_reading, patient, name)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
 from deploy.services import migrations_of
-from shared.kit.migrations import lacking
+from shared.kit.migrations import NoSuchRevision, after, lacking
 from shared.kit.revision_files import Revision, revisions_in
 from shared.kit.version import VERSION, release
 
@@ -20,18 +20,19 @@ class Stand(NamedTuple):
 
 def compare(patient: Patient, part: str, service: str, stand: Stand) -> Finding:
     known = revisions_in(migrations_of(service))
-    numbers = [step.number for step in known]
     if stand.oldest_release is not None and release(VERSION) < release(stand.oldest_release):
         found = f"is for Mainstay {stand.oldest_release} and later, and this is {VERSION}"
         return error(part, found, "run that release here, or restore the backup from before its migration")
     if stand.revision is None:
         return patient.waits(part, f"lacks all {len(known)} migration(s)", f"mainstay migrate {service}")
-    if stand.revision in numbers:
-        return _pending(patient, part, service, known[numbers.index(stand.revision) + 1 :], stand.revision)
-    if stand.revision.isdecimal() and stand.revision > numbers[-1]:
+    try:
+        pending = after(stand.revision, known)
+    except NoSuchRevision:
+        found = f"is at revision {stand.revision}, which is none of this service's"
+        return error(part, found, f"name the database of {service}, or restore it from your backup")
+    if stand.revision > known[-1].number:
         return ok(part, f"is at revision {stand.revision} of a later release, which this one can use")
-    found = f"is at revision {stand.revision}, which is none of this service's"
-    return error(part, found, f"name the database of {service}, or restore it from your backup")
+    return _pending(patient, part, service, pending, stand.revision)
 
 
 def _pending(patient: Patient, part: str, service: str, pending: list[Revision], revision: str) -> Finding:

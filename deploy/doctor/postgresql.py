@@ -24,6 +24,8 @@ SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 30.0
 """The leeway with which the instants of a token are judged is thirty seconds."""
 LISTENERS = 2
 """Connections of a process besides its pool: each doorbell holds one."""
+PROCESSES_OF_A_SERVICE = 2
+"""An API and a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +215,9 @@ def _why(part: str, variable: str, url: URL, trouble: BaseException) -> Finding:
             remedy = f'GRANT CONNECT ON DATABASE "{database}" TO "{role}"'
         case asyncpg.CannotConnectNowError():
             found, remedy = f"{where} is starting or stopping", "wait, and look at the server's log"
+        case asyncpg.ClientConfigurationError():
+            found = f"the options in {variable} cannot be used"
+            remedy = "correct what follows its ?; ssl=verify-full needs PGSSLROOTCERT: the authority's certificates"
         case ssl.SSLCertVerificationError():
             found = f"the certificate of {where} is not trusted ({trouble.verify_message})"
             remedy = f"name its authority in {variable}: ?ssl=verify-full with PGSSLROOTCERT"
