@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from sqlalchemy.exc import ArgumentError
 
 from deploy.doctor import postgresql, sqlite_file
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
-from deploy.doctor.postgresql import LISTENERS, NotLetIn
+from deploy.doctor.postgresql import LISTENERS, PROCESSES_OF_A_SERVICE, NotLetIn
 from deploy.doctor.reading import NO_ANSWER, reading
 from deploy.opening import RECORDS_KEPT_FOR
 from shared.events.registry import TOPICS
-from shared.kit.bus.log import Bounds, Partition
+from shared.kit.bus.log import Bounds, Delivered, Partition
+from shared.kit.bus.sql_log import SqlLog
 from shared.kit.bus.tables import log_partitions, log_records, log_topics
 from shared.kit.db import Reader
 
 PART = "event log"
 VARIABLE = "MAINSTAY_EVENT_LOG_URL"
 FORGOTTEN_LATE = timedelta(days=2)
-PROCESSES = 2
 
 
 async def look(patient: Patient) -> list[Finding]:
@@ -33,7 +33,7 @@ async def look(patient: Patient) -> list[Finding]:
         from deploy.doctor import kafka
 
         return await kafka.look(patient)
-    url = _url_of(patient)
+    url = url_of(patient)
     if url is None:
         # In production that is said about the settings.
         if patient.in_production:
@@ -52,10 +52,26 @@ async def bounds(patient: Patient, partitions: Collection[Partition]) -> Mapping
         from deploy.doctor import kafka
 
         return await kafka.bounds(patient, partitions)
-    async with reading(_url_of(patient)) as reader:
+    async with reading(url_of(patient)) as reader:
         rows = [] if reader is None else await reader.rows(sa.select(log_partitions))
     found = {Partition(row.topic, row.partition): Bounds(row.oldest_offset, row.next_offset) for row in rows}
     return {partition: found[partition] for partition in partitions if partition in found}
+
+
+async def newest(patient: Patient, topics: Collection[str], *, of_each: int) -> Sequence[Delivered]:
+    """The last records of each partition of these topics; none when the log does not answer in time."""
+    if patient.common.event_log == "kafka":
+        from deploy.doctor import kafka
+
+        return await kafka.newest(patient, topics, of_each=of_each)
+    found: list[Delivered] = []
+    async with reading(url_of(patient)) as reader:
+        if reader is not None:
+            log = SqlLog(reader.database)
+            for row in await reader.rows(sa.select(log_partitions).where(log_partitions.c.topic.in_(sorted(topics)))):
+                begin = max(row.next_offset - of_each, row.oldest_offset)
+                found += await log.read(Partition(row.topic, row.partition), begin, of_each)
+    return found
 
 
 def missing(patient: Patient, topics: Iterable[str]) -> Finding:
@@ -64,7 +80,7 @@ def missing(patient: Patient, topics: Iterable[str]) -> Finding:
     return patient.waits(PART, found, "mainstay topics ensure")
 
 
-def _url_of(patient: Patient) -> URL | None:
+def url_of(patient: Patient) -> URL | None:
     try:
         return make_url(patient.common.sql_log_url)
     except (ArgumentError, ValueError):
@@ -83,7 +99,7 @@ async def _on_server(patient: Patient, url: URL) -> list[Finding]:
         server = await postgresql.ask(PART, VARIABLE, url)
     except NotLetIn as refused:
         return [refused.finding]
-    needed = len(patient.services) * PROCESSES * (patient.common.pool_size + LISTENERS)
+    needed = len(patient.services) * PROCESSES_OF_A_SERVICE * (patient.common.pool_size + LISTENERS)
     findings = [*postgresql.judge(patient, PART, url, server, needed=needed)]
     return findings if findings or server.has_log else [missing(patient, TOPICS)]
 

@@ -6,7 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
-from deploy.doctor import backlog, backups, certificates, data_folder, databases, event_log, identity, mail, settings
+from deploy.doctor import (
+    backlog,
+    backups,
+    certificates,
+    data_folder,
+    databases,
+    event_log,
+    identity,
+    mail,
+    memory,
+    settings,
+)
 from deploy.doctor.finding import Finding, Patient, error, warning
 
 CHECK_SECONDS = 5.0
@@ -39,6 +50,7 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
         yield f"database of {name}", partial(databases.look, patient, name)
         yield f"work of {name}", partial(backlog.look, patient, name)
         yield f"reading of {name}", partial(backlog.look_at_reading, patient, name)
+        yield f"memory of {name}", partial(memory.look, patient, name)
 
 
 async def _in_time(part: str, check: Check) -> list[Finding]:

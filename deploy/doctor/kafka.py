@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
@@ -20,12 +21,16 @@ from deploy.opening import kafka_settings
 from deploy.topics import compare
 from shared.kit.bus.kafka_client import KafkaSettings, administering
 from shared.kit.bus.kafka_log import KafkaLog
-from shared.kit.bus.log import Bounds, LogAway, LogRefused, Partition
+from shared.kit.bus.kafka_subscription import bounds_of, delivered
+from shared.kit.bus.log import Bounds, Delivered, LogAway, LogRefused, Partition
 
 PART = "event log"
 START_SECONDS = 1.5
 OFFSETS_SECONDS = 2.5
+POLL_MS = 200
 STOP_SECONDS = 0.5
+T = TypeVar("T")
+
 ALLOW = "mainstay topics acls lists what is needed, with --apply it allows it"
 
 
@@ -59,21 +64,56 @@ async def look(patient: Patient) -> list[Finding]:
 
 async def bounds(patient: Patient, partitions: Collection[Partition]) -> Mapping[Partition, Bounds]:
     """None when Kafka does not answer, which is said by `look`."""
-    asked = [TopicPartition(*partition) for partition in partitions]
+
+    async def ask(client: AIOKafkaConsumer) -> Mapping[Partition, Bounds]:
+        return await bounds_of(client, partitions)
+
+    return await _read(patient, ask) or {}
+
+
+async def newest(patient: Patient, topics: Collection[str], *, of_each: int) -> Sequence[Delivered]:
+    """None when Kafka does not answer."""
+
+    async def ask(client: AIOKafkaConsumer) -> Sequence[Delivered]:
+        seen = await client._client.fetch_all_metadata()
+        partitions = [Partition(topic, each) for topic in topics for each in seen.partitions_for_topic(topic) or ()]
+        bounds = await bounds_of(client, partitions)
+        waiting = {TopicPartition(*each): bound.end for each, bound in bounds.items() if bound.end > bound.oldest}
+        client.assign(list(waiting))
+        for theirs, end in waiting.items():
+            client.seek(theirs, max(end - of_each, bounds[Partition(*theirs)].oldest))
+        found: list[Delivered] = []
+        while waiting:
+            for records in (await client.getmany(timeout_ms=POLL_MS)).values():
+                found += [delivered(record) for record in records]
+            waiting = {theirs: end for theirs, end in waiting.items() if await client.position(theirs) < end}
+        return found
+
+    return await _read(patient, ask) or []
+
+
+def encrypted_brokers(patient: Patient) -> list[tuple[str, int]]:
+    """Host and port of each that the settings name, where connections to them are encrypted."""
+    if patient.common.kafka_security_protocol not in {"SSL", "SASL_SSL"}:
+        return []
+    return sorted((host, port) for host, port, _ in collect_hosts(patient.common.kafka_bootstrap))
+
+
+async def _read(patient: Patient, ask: Callable[[AIOKafkaConsumer], Awaitable[T]]) -> T | None:
+    """As a reader in no group, which moves and keeps nothing."""
     try:
         client = AIOKafkaConsumer(**kafka_settings(patient.common).connection(), enable_auto_commit=False)
     except WrongSettings:
-        return {}
+        return None
     try:
         async with asyncio.timeout(OFFSETS_SECONDS):
             await client.start()
-            oldest, ends = await client.beginning_offsets(asked), await client.end_offsets(asked)
+            return await ask(client)
     except (TimeoutError, KafkaError, OSError):
-        return {}
+        return None
     finally:
         with suppress(Exception):
             await asyncio.wait_for(client.stop(), STOP_SECONDS)
-    return {Partition(each.topic, each.partition): Bounds(oldest[each], ends[each]) for each in asked}
 
 
 async def _permissions(patient: Patient, settings: KafkaSettings, admin: AIOKafkaAdminClient) -> list[Finding]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
@@ -72,12 +72,12 @@ class KafkaLog:
 
     async def bounds(self, topics: Collection[str]) -> dict[Partition, Bounds]:
         counts = await self._counts_of(topics)
-        theirs = [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+        partitions = [Partition(topic, number) for topic in topics for number in range(counts[topic])]
         client = AIOKafkaConsumer(**self.settings.connection(), enable_auto_commit=False)
         try:
             async with asyncio.timeout(2 * self.settings.start_seconds):
                 await client.start()
-                return await bounds_of(client, theirs)
+                return await bounds_of(client, partitions)
         except (TimeoutError, KafkaError, OSError) as error:
             raise await trouble(self.settings, "did not show its offsets", error) from error
         finally:

@@ -187,7 +187,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _bounds(self, client: AIOKafkaConsumer, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
         async with asyncio.timeout(self._settings.start_seconds):
-            return await bounds_of(client, [_theirs(partition) for partition in partitions])
+            return await bounds_of(client, partitions)
 
     def _batches(self, found: Mapping[TopicPartition, Sequence[Any]]) -> dict[Partition, Batch]:
         batches = {}
@@ -197,11 +197,11 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             if start is None or records[0].offset < start:
                 self.rewind([partition])
                 continue
-            delivered = [_delivered(record) for record in records]
-            end = delivered[-1].offset + 1
+            told = [delivered(record) for record in records]
+            end = told[-1].offset + 1
             self._next[partition] = end
-            self._read[partition] = _Read(end, delivered[0].timestamp, delivered[-1].timestamp)
-            batches[partition] = Batch(start, delivered, end)
+            self._read[partition] = _Read(end, told[0].timestamp, told[-1].timestamp)
+            batches[partition] = Batch(start, told, end)
         return batches
 
     def _drop_client(self) -> None:
@@ -217,7 +217,8 @@ def _insist_on_reading(client: AIOKafkaConsumer) -> None:
         raise KafkaError("the fetching of records has ended")
 
 
-async def bounds_of(client: AIOKafkaConsumer, theirs: Sequence[TopicPartition]) -> dict[Partition, Bounds]:
+async def bounds_of(client: AIOKafkaConsumer, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
+    theirs = [_theirs(partition) for partition in partitions]
     oldest = await client.beginning_offsets(theirs)
     ends = await client.end_offsets(theirs)
     return {_ours(partition): Bounds(oldest[partition], ends[partition]) for partition in theirs}
@@ -234,7 +235,7 @@ async def end_consumer(client: AIOKafkaConsumer) -> None:
         await asyncio.wait_for(client._client.close(), 1.0)
 
 
-def _delivered(record: Any) -> Delivered:
+def delivered(record: Any) -> Delivered:
     return Delivered(
         topic=record.topic,
         key=_key_text(record.key),

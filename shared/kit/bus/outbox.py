@@ -15,7 +15,7 @@ from shared.kernel.ids import new_id
 from shared.kit.bus.clock import real_now
 from shared.kit.bus.log import stable_hash
 from shared.kit.bus.tables import outbox, stream_epoch
-from shared.kit.db import Fixed, Rows, Transaction
+from shared.kit.db import Fixed, Reader, Rows, Transaction
 
 SHARDS = 16
 LARGEST_VALUE_BYTES = 512 * 1024
@@ -97,6 +97,12 @@ def envelopes_of(tx: Transaction) -> list[Envelope]:
     ]
 
 
+async def current_epoch(reader: Reader) -> int:
+    """In which the next fact of any stream will be numbered."""
+    epoch: int | None = await reader.scalar(sa.select(stream_epoch.c.epoch).where(stream_epoch.c.id == 1))
+    return epoch or 1
+
+
 async def bump_epoch(tx: Transaction) -> int:
     """After a restore of this database from a backup: streams begin again at seq 1 in a higher epoch, returned.
 
@@ -104,8 +110,7 @@ async def bump_epoch(tx: Transaction) -> int:
     first bump, is still higher than everything the consumers have seen.
     """
     now = await real_now(tx)
-    current = await tx.scalar(sa.select(stream_epoch.c.epoch).where(stream_epoch.c.id == 1)) or 1
-    epoch = max(current + 1, int(now.timestamp()))
+    epoch = max(await current_epoch(tx) + 1, int(now.timestamp()))
     await tx.upsert(stream_epoch, {"id": 1, "epoch": epoch}, on=["id"], update=["epoch"])
     return epoch
 

@@ -12,7 +12,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy import environment
 from deploy.doctor.finding import Severity
 from deploy.opening import ensure_topics, opened_log
-from shared.kit.bus.tables import consumer_offsets
+from deploy.services import SERVICES
+from shared.kernel.ids import new_id
+from shared.kit.bus.log import Record
+from shared.kit.bus.tables import consumer_offsets, stream_epoch
 from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
 from tests.deploy.doctor.test_on_sqlite import changed
@@ -21,16 +24,20 @@ from tests.infrastructure.process import free_port
 from tests.infrastructure.waiting import eventually
 
 TOPIC = "billing.invoice"
+EPOCH = 4_000_000_000
 
 
 @pytest.fixture
 async def on_kafka(on_sqlite: Path, given: Given, kafka_server: KafkaServer) -> AsyncIterator[AIOKafkaAdminClient]:
     """A healthy installation whose events go over Kafka; the client that breaks it."""
     given(event_log="kafka", kafka_bootstrap=kafka_server.bootstrap, kafka_partitions="4")
-    async with opened_log(environment.read_common()) as log:
-        await ensure_topics(log)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_server.bootstrap)
     await admin.start()
+    async with opened_log(environment.read_common()) as log:
+        await ensure_topics(log)
+    for service in SERVICES:
+        # What other tests told before is nothing that these databases should know.
+        await changed(service, stream_epoch, id=1, epoch=EPOCH)
     yield admin
     await admin.close()
 
@@ -73,6 +80,15 @@ async def test_records_that_kafka_dropped_before_they_were_read_are_named(on_kaf
     said = await the_one("billing")
     assert (said.part, said.severity) == ("reading of billing", Severity.ERROR)
     assert "record(s) before they were read" in said.found
+
+
+async def test_a_database_that_was_put_back_is_named_on_kafka_too(on_kafka: AIOKafkaAdminClient) -> None:
+    headers = [("ce_aggepoch", str(EPOCH).encode()), ("ce_aggseq", b"1")]
+    async with opened_log(environment.read_common()) as log:
+        await log.append([Record("contracts.contract", str(new_id()), headers, b"{}") for _ in range(3)])
+    said = await the_one("contracts")
+    assert (said.part, said.severity) == ("memory of contracts", Severity.ERROR)
+    assert said.found.startswith("its database does not know 3 of the facts")
 
 
 async def test_a_broker_that_is_away_is_named_within_the_time_of_a_check(on_sqlite: Path, given: Given) -> None:

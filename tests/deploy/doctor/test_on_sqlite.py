@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 from deploy import environment
 from deploy.doctor import migrations as doctors_migrations
 from deploy.doctor.finding import Finding, Severity
+from deploy.opening import opened_log
 from deploy.services import migrations_of, open_service
 from shared.kernel.ids import new_id
-from shared.kit.bus.tables import consumer_offsets, outbox
+from shared.kit.bus.log import Record
+from shared.kit.bus.tables import consumer_offsets, outbox, stream_epoch, streams
 from shared.kit.db import Transaction
 from shared.kit.revision_files import Phase, Revision, revisions_in
 from shared.kit.tables import audit_heads, audit_rows, timers
@@ -191,6 +194,27 @@ async def test_work_that_waits_is_named(on_sqlite: Path) -> None:
         f"audit chains are sealed, but there is no {on_sqlite}/audit/notify.heads.jsonl",
     ]
     assert all(one.remedy for one in found)
+
+
+async def test_a_database_that_was_put_back_and_not_said_so_is_named_until_a_new_epoch_begins(on_sqlite: Path) -> None:
+    common = environment.read_common()
+
+    def record(key: UUID, seq: int) -> Record:
+        return Record("billing.invoice", str(key), [("ce_aggepoch", b"1"), ("ce_aggseq", str(seq).encode())], b"{}")
+
+    known, forgotten, unknown = new_id(), new_id(), new_id()
+    for key in (known, forgotten):
+        await changed("billing", streams, topic="billing.invoice", key=str(key), epoch=1, seq=2)
+    async with opened_log(common) as log:
+        await log.append([record(known, 1), record(known, 2), record(forgotten, 2)])
+        assert await ill("billing", "contracts") == []
+        await log.append([record(forgotten, 3), record(forgotten, 4), record(unknown, 1)])
+    said = await the_one()
+    assert (said.part, said.severity) == ("memory of billing", Severity.ERROR)
+    assert said.found.startswith("its database does not know 3 of the facts that it told last")
+    assert said.remedy == "stop the processes of billing, then: mainstay restored billing"
+    await changed("billing", stream_epoch, id=1, epoch=1_700_000_000)
+    assert await ill() == []
 
 
 async def test_an_event_that_could_not_be_applied_is_named(on_sqlite: Path) -> None:
