@@ -10,7 +10,7 @@ import httpx
 import sqlalchemy as sa
 
 from deploy.doctor.databases import url_of
-from deploy.doctor.finding import Finding, Patient, error, ok, warning
+from deploy.doctor.finding import Finding, Patient, error, ok, warning, without_user
 from deploy.doctor.reading import NO_ANSWER, reading
 from services.backup.db.tables import protections
 from services.backup.gateways import build
@@ -41,7 +41,7 @@ async def look(patient: Patient) -> list[Finding]:
     if findings:
         return findings
     major, minor = await restic.version()
-    return [ok(PART, f"restic {major}.{minor}, repositories at {_shown(base)}")]
+    return [ok(PART, f"restic {major}.{minor}, repositories at {without_user(base)}")]
 
 
 async def _program(patient: Patient, settings: BackupSettings, restic: ResticClient) -> list[Finding]:
@@ -71,7 +71,7 @@ async def _place(patient: Patient, base: str, variable: str) -> list[Finding]:
 
 async def _server(address: str, variable: str) -> list[Finding]:
     """What a rest-server answers to a question for a repository at the top, where there is none."""
-    shown = _shown(address)
+    shown = without_user(address)
     try:
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as client:
             answer = await client.head(f"{address.rstrip('/')}/config")
@@ -111,7 +111,3 @@ async def _some_repository(patient: Patient) -> Repository | None:
     except NO_ANSWER:
         return None
     return None if row is None else Repository(UUID(str(row.server_id)), UUID(str(row.id)))
-
-
-def _shown(address: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//…@", address)

@@ -16,12 +16,16 @@ from deploy.doctor import (
     identity,
     mail,
     memory,
+    server_certificates,
     settings,
+    traces,
 )
 from deploy.doctor.finding import Finding, Patient, error, warning
 
 CHECK_SECONDS = 5.0
-ORDER = ("settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "backups")
+ORDER = (
+    "settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "backups", "traces",
+)  # fmt: skip
 """What others stand on comes first; the rest follows by name."""
 
 Check = Callable[[], Awaitable[list[Finding]]]
@@ -42,10 +46,12 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
     yield data_folder.PART, partial(asyncio.to_thread, data_folder.look, patient)
     yield data_folder.KEYS, partial(asyncio.to_thread, data_folder.look_at_keys, patient)
     yield certificates.PART, partial(asyncio.to_thread, certificates.look, patient)
+    yield "certificates of servers", partial(server_certificates.look, patient)
     yield event_log.PART, partial(event_log.look, patient)
     yield identity.PART, partial(identity.look, patient)
     yield mail.PART, partial(mail.look, patient)
     yield backups.PART, partial(backups.look, patient)
+    yield traces.PART, partial(traces.look, patient)
     for name in patient.services:
         yield f"database of {name}", partial(databases.look, patient, name)
         yield f"work of {name}", partial(backlog.look, patient, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,11 @@ def warning(part: str, found: str, remedy: str) -> Finding:
 
 def error(part: str, found: str, remedy: str) -> Finding:
     return Finding(part, Severity.ERROR, found, remedy)
+
+
+def without_user(address: str) -> str:
+    """As it may be shown: who signs in there, and with what, is nobody's to read."""
+    return re.sub(r"//[^/@\s]*@", "//…@", address)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from shared.kit.settings import CommonSettings
 from shared.kit.version import VERSION
 
 if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
@@ -136,7 +137,6 @@ def tracing_for(service: str, common: CommonSettings) -> Tracing | None:
     """
     if common.otlp_endpoint is None:
         return None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -149,13 +149,20 @@ def tracing_for(service: str, common: CommonSettings) -> Tracing | None:
             "service.instance.id": f"{platform.node()}-{os.getpid()}-{new_id().hex[-8:]}",
         }
     )
+    exporter = exporter_to(common.otlp_endpoint, seconds=EXPORT_SECONDS)
     # While the collector is away a line for each batch is enough; by itself it has one for each try.
-    logging.getLogger(OTLPSpanExporter.__module__).setLevel(logging.ERROR)
+    logging.getLogger(type(exporter).__module__).setLevel(logging.ERROR)
     # Its own way out at the end of the process would wait for a collector that is away.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=f"{common.otlp_endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS)
     provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=SPANS_HELD))
     return Tracing(provider)
+
+
+def exporter_to(endpoint: str, *, seconds: float) -> OTLPSpanExporter:
+    """Tells a collector of spans, within so many seconds for a batch."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=seconds)
 
 
 def _nanoseconds(instant: datetime) -> int:

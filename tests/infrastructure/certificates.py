@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,8 @@ class Certificate:
     key_file: Path
 
 
-def self_signed(folder: Path, *, expires_in: timedelta = timedelta(days=90)) -> Certificate:
+def self_signed(folder: Path, *, expires_in: timedelta = timedelta(days=90), owner: str | None = None) -> Certificate:
+    """`owner`: the user whose server reads the key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a server of the tests")])
     now = datetime.now(UTC)
@@ -40,4 +42,7 @@ def self_signed(folder: Path, *, expires_in: timedelta = timedelta(days=90)) -> 
     made = Certificate(folder / "certificate.pem", folder / "key.pem")
     made.file.write_bytes(certificate.public_bytes(pem))
     made.key_file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    made.key_file.chmod(0o600)
+    if owner is not None:
+        shutil.chown(made.key_file, owner)
     return made

@@ -82,7 +82,7 @@ def running_postgres(**settings: str) -> Iterator[PostgresServer]:
         yield server
         return
     binaries = find_postgres()
-    user = _unprivileged_user()
+    user = unprivileged_user()
     with folder_of_this_run("postgres", user=user) as folder:
         server = _prepare(binaries, folder, user, settings)
         try:
@@ -140,7 +140,7 @@ def _run_initdb(binaries: PostgresBinaries, data: Path, password_file: Path, use
     )
 
 
-def _unprivileged_user() -> str | None:
+def unprivileged_user() -> str | None:
     """PostgreSQL refuses to run as root; None when we are somebody else already."""
     if os.geteuid() != 0:
         return None

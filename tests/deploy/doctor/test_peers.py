@@ -26,13 +26,16 @@ from shared.kit.runtime import development_issuer
 from shared.kit.settings import CommonSettings
 from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
-from tests.infrastructure.certificates import self_signed
+from tests.infrastructure.certificates import Certificate, self_signed
+from tests.infrastructure.collector import running_collector
 from tests.infrastructure.process import free_port
 from tests.infrastructure.smtp import SmtpPeer
 
 
 @contextmanager
-def answering(answers: Mapping[str, object], *, otherwise: int = 404) -> Iterator[str]:
+def answering(
+    answers: Mapping[str, object], *, otherwise: int = 404, certificate: Certificate | None = None
+) -> Iterator[str]:
     """An HTTP server with these JSON documents by path; `otherwise`: the status of every other path."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,6 +47,10 @@ def answering(answers: Mapping[str, object], *, otherwise: int = 404) -> Iterato
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_HEAD()
+
         def do_HEAD(self) -> None:
             self.send_response(otherwise)
             self.end_headers()
@@ -52,10 +59,14 @@ def answering(answers: Mapping[str, object], *, otherwise: int = 404) -> Iterato
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.file, certificate.key_file)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -216,6 +227,36 @@ async def test_an_issuer_is_well_with_keys_and_algorithms_that_are_accepted(
         discovery |= {"id_token_signing_alg_values_supported": ["EdDSA"]}
         assert await ill("contracts") == []
         given(oidc_issuer="https://known-by-another-name.example", oidc_jwks_url=f"{url}/keys")
+        assert await ill("contracts") == []
+
+
+async def test_a_collector_is_told_nothing_and_says_whether_it_takes_that(on_sqlite: Path, given: Given) -> None:
+    with running_collector() as collector:
+        given(otlp_endpoint=collector.url)
+        assert await ill("contracts") == []
+        assert collector.spans == []
+    said = await the_one("contracts")
+    assert (said.part, said.severity) == ("traces", Severity.WARNING)
+    assert said.found == f"{collector.url} does not answer (ConnectionError)"
+    assert said.remedy.endswith("correct MAINSTAY_OTLP_ENDPOINT")
+    with answering({}, otherwise=401) as url:
+        given(otlp_endpoint=url.replace("//", "//m:hunter2@"))
+        said = await the_one("contracts")
+    assert (said.severity, said.found) == (Severity.ERROR, f"{url.replace('//', '//…@')} answers 401")
+    assert said.remedy.startswith("correct OTEL_EXPORTER_OTLP_HEADERS")
+
+
+async def test_a_collector_that_is_not_trusted_is_named(
+    on_sqlite: Path, given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    with answering({}, otherwise=200, certificate=certificate) as url:
+        given(otlp_endpoint=url)
+        said = await the_one("contracts")
+        assert said.found == f"the certificate of {url} is not trusted"
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate.file))
         assert await ill("contracts") == []
 
 

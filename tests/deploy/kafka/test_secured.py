@@ -220,3 +220,14 @@ async def test_the_doctor_names_who_is_not_let_in_and_what_a_user_may_not_do(
     monkeypatch.delenv("MAINSTAY_KAFKA_CA_FILE")
     [untrusted] = await of_the_log("billing")
     assert "certificate is not trusted" in untrusted.found
+
+
+async def test_the_doctor_sees_when_the_certificate_ends_that_the_broker_presents(
+    secured_kafka: SecuredKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    for name, value in secured_kafka.environment("mainstay-billing").items():
+        monkeypatch.setenv(name, value)
+    [ending] = [one for one in await examine(["billing"]) if one.found.startswith("the broker at")]
+    assert ending.found.startswith(f"the broker at {secured_kafka.bootstrap} presents a certificate that expires on ")
+    assert ending.remedy == "renew it in the brokers' keystores, one broker after the other"
