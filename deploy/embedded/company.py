@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from deploy import services
 from deploy.environment import PREFIX, explained
 from deploy.opening import bring_up_to_date, ensure_topics, forget_old_records, opened_log, present
+from deploy.restarting import pause_after
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -51,8 +53,9 @@ class Company:
                 await asyncio.gather(*keepers, return_exceptions=True)
 
     async def _keep_working(self, runtime: Runtime) -> None:
-        pause = 1.0
+        pause: float | None = None
         while not self.stop.is_set():
+            began = time.monotonic()
             own_stop = asyncio.Event()
             passing_on = asyncio.create_task(_pass_on(self.stop, own_stop))
             try:
@@ -62,10 +65,10 @@ class Company:
                 log.error("worker died", service=runtime.name, error=type(error).__name__, exc_info=error)
             finally:
                 passing_on.cancel()
+            pause = pause_after(pause, time.monotonic() - began, longest=LONGEST_WORKER_PAUSE_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), pause)
             self.troubled.discard(runtime.name)
-            pause = min(pause * 2, LONGEST_WORKER_PAUSE_SECONDS)
 
     async def ready(self) -> Mapping[str, str]:
         states = await asyncio.gather(*(self._state_of(runtime) for runtime in self.runtimes.values()))

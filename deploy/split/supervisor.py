@@ -18,6 +18,7 @@ from rich.text import Text
 from deploy import environment
 from deploy.folder import locked
 from deploy.opening import bring_up_to_date, ensure_topics, opened_log
+from deploy.restarting import pause_after
 from deploy.services import SERVICES, open_service
 from deploy.serving import PortTaken, bound_socket, port_of, stop_on_signals
 from deploy.site.mailbox import mailbox_socket
@@ -26,7 +27,6 @@ from deploy.split.settings import environment_with, url_variables
 from shared.kit.settings import CommonSettings, ServiceSettings
 
 STOP_SECONDS = 9.0
-STEADY_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 15.0
 READY_SECONDS = 60.0
 LONGEST_LINE = 1 << 20
@@ -69,13 +69,13 @@ class Supervisor:
                     child.process.send_signal(number)
 
     async def _keep(self, child: Child) -> None:
-        pause = 0.5
+        pause: float | None = None
         while not self.stop.is_set():
             began = time.monotonic()
             code = await self._run_once(child)
             if self.stop.is_set():
                 return
-            pause = 0.5 if time.monotonic() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = pause_after(pause, time.monotonic() - began, longest=LONGEST_PAUSE_SECONDS)
             self.say(child, f"ended ({_manner(code)}); started again in {pause:.1f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), pause)
