@@ -81,7 +81,7 @@ def _backup(keys: RepositoryKeys) -> Key:
     if keys.is_beginning:
         return key.at(keys.file, f"in use, but a rotation has begun: {GO_ON}", name)
     if keys.is_retiring:
-        return key.at(keys.file, f"in use, but the one before it still opens repositories: {GO_ON}", name)
+        return key.at(keys.file, f"in use, but the one before it may still open repositories: {GO_ON}", name)
     return key.at(keys.file, "in use", name)
 
 

@@ -18,7 +18,8 @@ from deploy.keys import listed, rotating
 from deploy.opening import CannotOpen
 from deploy.progress import Progress
 from deploy.services import SERVICES
-from services.backup.gateways.keys import KeyMissing, RepositoryKeys
+from services.backup.gateways import keys_of
+from services.backup.gateways.keys import GivenFromOutside, KeyMissing, RepositoryKeys
 from services.backup.gateways.passwords import Passwords
 from services.backup.gateways.restic import ResticMissing
 from services.backup.settings import BackupSettings
@@ -45,6 +46,10 @@ class NothingToReplace(Conflict):
     """There is no such key yet: whoever needs it first makes it."""
 
 
+class SuccessorIsGiven(Conflict):
+    """The key comes from outside, as a mounted secret does, and so does its successor."""
+
+
 @commands.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """Every key, its name, and whether a rotation has to be finished. Secrets among the settings are not listed."""
@@ -68,7 +73,8 @@ def rotate(
     """Give a key its successor, with everything running; killed anywhere, run it again and it goes on.
 
     audit: the successor is signed by the key before it, and what that one signed still verifies.
-    backup: every repository gets a new password and loses the old one; 1 while the old one still opens some.
+    backup: every repository gets a new password and loses the old one; 1 while the old one still opens some. Where the
+    key is a mounted secret, give the new one and the old one as `<file>.retired` first.
     development-issuer: all tokens end; restart the processes.
     """
     if leave_old and kind != "backup":
@@ -77,7 +83,7 @@ def rotate(
     common = environment.read_common()
     with rotating(common):
         if kind == "backup":
-            _rotate_backup(as_json=as_json, leave_old=leave_old)
+            _rotate_backup(common, as_json=as_json, leave_old=leave_old)
             return
         before, after = asyncio.run(_rotate_audit(common)) if kind == "audit" else _rotate_issuer(common)
     if as_json:
@@ -114,35 +120,41 @@ def _rotate_issuer(common: CommonSettings) -> tuple[str, str]:
     return before, after
 
 
-def _rotate_backup(*, as_json: bool, leave_old: bool) -> None:
+def _rotate_backup(common: CommonSettings, *, as_json: bool, leave_old: bool) -> None:
+    keys = keys_of(environment.read(BackupSettings), common)
     try:
-        outcome, name = asyncio.run(_replace_master_key(leave_old=leave_old))
+        keys.insist_on_successor()
+        outcome = asyncio.run(_replace_master_key(keys, leave_old=leave_old))
     except ResticMissing as missing:
         raise CannotOpen(f"{missing}: set MAINSTAY_BACKUP_RESTIC to the program.") from missing
     except KeyMissing as missing:
-        raise NothingToReplace(f"{missing}: there is no key that another could follow.") from missing
+        raise NothingToReplace(f"{missing}, so no other can follow it.") from missing
+    except GivenFromOutside as given:
+        raise SuccessorIsGiven(_how_to_give(keys, str(given))) from given
+    left = keys.retired if keys.is_retiring and (outcome.complete or leave_old) else None
     if as_json:
         stays = [{"repository": repository.name, "reason": reason} for repository, reason in outcome.stays.items()]
-        print_json({"kind": "backup", "id": name, "repositories": outcome.repositories, "still_open": stays})
+        done = {"kind": "backup", "id": keys.name, "repositories": outcome.repositories, "still_open": stays}
+        print_json(done | {"take_away": left and str(left)})
     else:
-        console.print(f"backup: {name} opens {outcome.repositories} repositories.")
+        console.print(f"backup: {keys.name} opens {outcome.repositories} repositories.")
         complain(_what_stays(outcome))
+        if left is not None:
+            complain([f"It is over: take {left} away where it comes from."])
     if not outcome.complete and not leave_old:
         raise typer.Exit(Exit.FAILED)
 
 
-async def _replace_master_key(*, leave_old: bool) -> tuple[Outcome, str]:
+async def _replace_master_key(keys: RepositoryKeys, *, leave_old: bool) -> Outcome:
     async with opened("backup") as runtime:
-        keys, passwords = runtime.gateways.keys, runtime.gateways.passwords
-        before = keys.name
-        await _record("backup", kind="backup", before=before)
-        outcome = await _with_progress(runtime.database, keys, passwords)
+        await _record("backup", kind="backup", before=keys.name_before)
+        outcome = await _with_progress(runtime.database, keys, runtime.gateways.passwords)
         if leave_old and not outcome.complete:
             keys.forget_retired()
         await _record(
             "backup", kind="backup", key=keys.name, repositories=outcome.repositories, stays=len(outcome.stays)
         )
-        return outcome, keys.name
+        return outcome
 
 
 async def _with_progress(database: Database, keys: RepositoryKeys, passwords: Passwords) -> Outcome:
@@ -158,6 +170,14 @@ async def _with_progress(database: Database, keys: RepositoryKeys, passwords: Pa
     outcome = await master_key.rotate(database, keys, passwords, tell)
     progress.end()
     return outcome
+
+
+def _how_to_give(keys: RepositoryKeys, why: str) -> str:
+    return (
+        f"{why}, and so must its successor: give 32 new random bytes as {keys.file} and the key in use as "
+        f"{keys.retired}, have the API and the workers of backup see both, and run this again. Step by step: "
+        "docs/operations/keys.md, *A backup key that is a secret*."
+    )
 
 
 def _what_stays(outcome: Outcome) -> list[str]:

@@ -124,8 +124,8 @@ def _backup_key(named: Path | None, default: Path) -> Iterator[Finding]:
             remedy = "put your copy of it there; only if there is no backup yet: head -c 32 /dev/urandom"
             yield error(KEYS, f"the backup key {path} is not there", remedy)
         return
-    if named is not None:
-        # Where a container finds a mounted secret, its group may be the way in.
+    if named is not None and not os.path.ismount(path):
+        # Of a mounted secret the way in is its folder outside; mounted by its folder, its group may be.
         yield from _open_to_others(path, stat.S_IRWXO)
     try:
         size = len(path.read_bytes())

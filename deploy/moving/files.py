@@ -195,7 +195,8 @@ def keys_of(data_dir: Path, repository_key: Path | None) -> dict[str, bytes]:
     found = {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()}
     if repository_key is not None:
         for path in (repository_key, *sorted(repository_key.parent.glob(f"{repository_key.name}.*"))):
-            if path.is_file():
+            # Empty where a key before the one in use could be mounted and none is.
+            if path.is_file() and path.stat().st_size:
                 found[REPOSITORY_KEY + path.name.removeprefix(repository_key.name)] = path.read_bytes()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.backup.gateways.fake_restic import FakeRestic
-from services.backup.gateways.keys import RepositoryKeys
+from services.backup.gateways.keys import KEY_BYTES, GivenFromOutside, KeyMissing, RepositoryKeys
 from services.backup.gateways.restic import Repository, ResticFailed
 from services.backup.use_cases.master_key import NotEverywhere, Outcome, rotate
 from shared.kernel.ids import new_id
@@ -137,3 +138,55 @@ async def test_where_nothing_may_be_deleted_the_rotation_says_so_and_can_be_fini
     assert (await rotated(world)).complete
     assert keys_of(world).name == in_use, "the second run only finished the first"
     assert opens_with_the_key_alone(world, kept)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys come from outside."""
+    monkeypatch.setattr(RepositoryKeys, "is_given", True)
+
+
+def give_successor(keys: RepositoryKeys) -> None:
+    keys.retired.write_bytes(keys.file.read_bytes())
+    keys.file.write_bytes(os.urandom(KEY_BYTES))
+
+
+@pytest.mark.usefixtures("given")
+async def test_a_key_that_was_given_takes_the_place_of_the_one_before(world: World, kept: list[Repository]) -> None:
+    keys, before = keys_of(world), keys_of(world).name
+    give_successor(keys)
+    in_use = keys.name
+    assert keys.name_before == before
+    world.restic.takes_additions_only = True
+    assert set((await rotated(world)).stays) == set(kept)
+    world.restic.takes_additions_only = False
+    for _ in range(2):
+        assert (await rotated(world)).complete
+        assert opens_with_the_key_alone(world, kept)
+    assert keys.name == in_use
+    assert keys.is_retiring, "only who gave the file can take it away"
+
+
+@pytest.mark.usefixtures("given")
+@pytest.mark.parametrize("beside", [None, b"", "the same"], ids=["nothing", "an empty file", "the key itself"])
+async def test_a_key_that_was_given_has_no_successor_of_our_own(
+    world: World, kept: list[Repository], beside: bytes | str | None
+) -> None:
+    keys = keys_of(world)
+    if beside is not None:
+        keys.retired.write_bytes(keys.file.read_bytes() if isinstance(beside, str) else beside)
+    files = set(keys.file.parent.iterdir())
+    with pytest.raises(GivenFromOutside):
+        await rotated(world)
+    assert set(keys.file.parent.iterdir()) == files
+    assert opens_with_the_key_alone(world, kept)
+
+
+@pytest.mark.usefixtures("given")
+async def test_half_a_key_before_the_one_in_use_stops_the_rotation_at_once(
+    world: World, kept: list[Repository]
+) -> None:
+    give_successor(keys_of(world))
+    keys_of(world).retired.write_bytes(b"half")
+    with pytest.raises(KeyMissing, match=r"backup\.key\.retired holds fewer than 32 bytes"):
+        keys_of(world).insist_on_successor()

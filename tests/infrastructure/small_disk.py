@@ -32,6 +32,10 @@ class SmallDisk:
     def free(self) -> None:
         self._filler.unlink()
 
+    def set_read_only(self, read_only: bool) -> None:
+        how = "ro" if read_only else "rw"
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)], check=True, timeout=20)
+
     def files(self) -> set[str]:
         """What is there, besides what fills it, by its path."""
         found = (path for path in self.path.rglob("*") if path.is_file() and path != self._filler)

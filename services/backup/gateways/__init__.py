@@ -16,11 +16,10 @@ __all__ = ["FileStore", "Gateways", "build"]
 
 @dataclass(frozen=True)
 class Gateways:
-    """`keys` and `passwords` are only asked for while the master key is replaced."""
+    """`passwords` are only asked for while the master key is replaced."""
 
     files: FileStore
     restic: Restic
-    keys: RepositoryKeys | None = None
     passwords: Passwords | None = None
 
 
@@ -28,16 +27,15 @@ def build(settings: BackupSettings, common: CommonSettings) -> Gateways:
     """The real ones."""
     data_dir = common.data_dir.absolute()
     base = settings.repositories.get_secret_value() if settings.repositories else str(data_dir / "repositories")
-    keys = keys_of(settings, common)
     restic = ResticClient(
         settings.restic,
         base=base,
         deleting_base=settings.deleting_repositories.get_secret_value() if settings.deleting_repositories else None,
-        keys=keys,
+        keys=keys_of(settings, common),
         state=data_dir / "restic",
         backup_seconds=settings.restic_timeout_minutes * 60,
     )
-    return Gateways(FileStore(data_dir), restic, keys, ResticPasswords(restic))
+    return Gateways(FileStore(data_dir), restic, ResticPasswords(restic))
 
 
 def keys_of(settings: BackupSettings, common: CommonSettings) -> RepositoryKeys:

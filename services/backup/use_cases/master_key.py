@@ -41,7 +41,8 @@ class Outcome:
 async def rotate(database: Database, keys: RepositoryKeys, passwords: Passwords, told: Told) -> Outcome:
     """Have every repository open with a new key, use it, and have the one before open none.
 
-    Killed anywhere and called again it goes on where it was. Raises NotEverywhere, ResticMissing, KeyMissing.
+    A key that was given together with the one before is in use already. Killed anywhere and called again it goes on
+    where it was. Raises NotEverywhere, ResticMissing, KeyMissing, GivenFromOutside.
     """
     if keys.is_beginning or not keys.is_retiring:
         keys.begin()

@@ -95,3 +95,8 @@ async def test_where_nothing_may_be_deleted_a_password_is_added_and_the_old_one_
         with pytest.raises(DeletionRefused):
             await passwords.remove(REPOSITORY, old)
         assert await client.find(REPOSITORY, "run:1") is not None
+
+
+def test_a_key_is_given_where_its_file_cannot_be_replaced(tmp_path: Path) -> None:
+    assert not RepositoryKeys(tmp_path / "backup.key").is_given
+    assert RepositoryKeys(Path("/proc")).is_given, "what is mounted itself, as Compose does with a secret"

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,8 +23,11 @@ from shared.kit.signed_heads import Head, SignedHeads, signed_text
 from shared.kit.signing_keys import SigningKeys, signing_key
 from shared.kit.tables import audit_rows
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
+from tests.infrastructure import requirements, small_disk
+from tests.infrastructure.small_disk import SmallDisk
 
 CHAIN = UUID(int=7)
+KEYS_PAGE = Path(__file__).parents[3] / "docs" / "operations" / "keys.md"
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +241,49 @@ def test_what_cannot_be_rotated_is_said(folder: Path, arguments: tuple[str, ...]
         told("migrate", "backup")
     done = mainstay("keys", "rotate", *arguments)
     assert (done.returncode, bool(done.stderr)) == (code, True)
+
+
+@pytest.fixture
+def secret() -> Iterator[SmallDisk]:
+    """Where a key is mounted, read-only."""
+    with requirements.or_do_without("tmpfs"), small_disk.mounted(1) as mounted:
+        yield mounted
+
+
+def test_a_backup_key_that_is_a_secret_gets_its_successor_from_where_it_comes(
+    folder: Path, secret: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, retired = secret.path / "backup.key", secret.path / "backup.key.retired"
+    monkeypatch.setenv("MAINSTAY_BACKUP_KEY_FILE", str(key))
+    told("migrate", "backup")
+
+    def give(in_use: bytes, before: bytes) -> None:
+        secret.set_read_only(False)
+        key.write_bytes(in_use)
+        retired.write_bytes(before)
+        secret.set_read_only(True)
+
+    def listed() -> dict[str, Any]:
+        found: list[dict[str, Any]] = [each for each in told("keys", "list") if each["kind"] == "backup"]
+        return found[0]
+
+    give(b"1" * 32, b"")
+    first = listed()
+    refused = mainstay("keys", "rotate", "backup")
+    assert refused.returncode == 1
+    assert f"the key in use as {retired}" in refused.stderr
+    assert "*A backup key that is a secret*" in refused.stderr
+    assert "## A backup key that is a secret" in KEYS_PAGE.read_text()
+    assert "Traceback" not in refused.stderr
+
+    give(b"2" * 32, b"1" * 32)
+    assert listed()["state"].startswith("in use, but the one before it may still open repositories")
+    done = told("keys", "rotate", "backup")
+    assert (done["id"], done["take_away"]) == (listed()["id"], str(retired))
+    assert secret.files() == {"backup.key", "backup.key.retired"}
+
+    give(b"2" * 32, b"")
+    assert listed()["state"] == "in use"
+    rows = changing("backup", lambda tx: tx.rows(sa.select(audit_rows.c.event).order_by(audit_rows.c.id)))
+    recorded = [row.event for row in rows if row.event["verb"] == "rotate-key"]
+    assert [event.get("before") for event in recorded] == [first["id"], None], "what was refused is not on record"
