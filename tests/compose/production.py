@@ -12,7 +12,6 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.client import Installation, Person
 from deploy.demo.rows import Rows
@@ -24,6 +23,7 @@ from tests.compose.outside import REALM
 from tests.compose.stack import Stack, brought_up
 from tests.infrastructure.process import free_port
 from tests.infrastructure.waiting import eventually, wait_until
+from tests.support.partner_topic import ids_on, reading
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 420.0
@@ -174,32 +174,14 @@ async def expect_the_partner_to_read_its_topic_only(stack: Stack, story: Beginni
     partner = story.partner.partner_id
     command = ("partners", "kafka-access", str(partner), "--json")
     given = json.loads(stack.script("run", "--rm", "-T", "operator", *command))
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        security_protocol="SASL_SSL",
-        sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=given["user"],
-        sasl_plain_password=given["password"],
-        ssl_context=ssl.create_default_context(cafile=stack.secrets / "kafka_ca"),
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        expected = [event["id"] for event in story.feed.events]
-        assert await _ids(consumer, partner_topic(partner), len(expected)) == expected
+    access = {
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": given["mechanism"],
+        "sasl_plain_username": given["user"],
+        "sasl_plain_password": given["password"],
+        "ssl_context": ssl.create_default_context(cafile=stack.secrets / "kafka_ca"),
+    }
+    expected = [event["id"] for event in story.feed.events]
+    async with reading(bootstrap, **access) as consumer:
+        assert await ids_on(given["topic"], consumer, count=len(expected)) == expected
         assert await consumer.topics() == {partner_topic(partner)}, "all that it may even see"
-    finally:
-        await consumer.stop()
-
-
-async def _ids(consumer: AIOKafkaConsumer, topic: str, count: int) -> list[str]:
-    """Ids in the order of the topic's one partition, each once."""
-    consumer.assign([TopicPartition(topic, 0)])
-    ids: dict[str, None] = {}
-    while len(ids) < count:
-        batches = await consumer.getmany(timeout_ms=20_000)
-        assert batches, f"only {len(ids)} of {count} events came on {topic}"
-        for records in batches.values():
-            ids.update(dict.fromkeys(json.loads(record.value)["id"] for record in records))
-    return list(ids)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.client import Installation as Deployment
 from deploy.demo.client import StepFailed
@@ -17,6 +15,7 @@ from deploy.demo.story import Story
 from shared.events.registry import partner_topic
 from tests.infrastructure.kafka_server import KafkaServer
 from tests.infrastructure.postgres import PostgresServer
+from tests.support.partner_topic import ids_on, reading
 from tests.system import installation
 from tests.system.installation import Installation
 
@@ -109,22 +108,5 @@ async def expect_the_partner_topic_to_match(request: pytest.FixtureRequest, set_
     topic = partner_topic(story.partner.partner_id)
     expected = [event["id"] for event in story.feed.events]
     if set_up == "kafka":
-        read = await _read_kafka(request.getfixturevalue("kafka_server").bootstrap, topic, len(expected))
-        assert read == expected
-
-
-async def _read_kafka(bootstrap: str, topic: str, count: int) -> list[str]:
-    """Ids in the order of the topic's one partition, each once."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign([TopicPartition(topic, 0)])
-        ids: dict[str, None] = {}
-        while len(ids) < count:
-            batches = await consumer.getmany(timeout_ms=10_000)
-            assert batches, f"only {len(ids)} of {count} events came on {topic}"
-            for records in batches.values():
-                ids.update(dict.fromkeys(json.loads(record.value)["id"] for record in records))
-        return list(ids)
-    finally:
-        await consumer.stop()
+        async with reading(request.getfixturevalue("kafka_server").bootstrap) as consumer:
+            assert await ids_on(topic, consumer, count=len(expected)) == expected
