@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -49,7 +49,7 @@ def end_kafka_access(partner: PartnerId, as_json: AsJson = False) -> None:
         console.print(f"{user} has no access any more.")
 
 
-async def _give(partner_id: UUID) -> dict[str, str]:
+async def _give(partner_id: UUID) -> dict[str, Any]:
     from deploy.kafka import acls, admin
 
     settings = _kafka()
@@ -62,6 +62,7 @@ async def _give(partner_id: UUID) -> dict[str, str]:
         "mechanism": "SCRAM-SHA-512",
         "topic": partner_topic(partner_id),
         "group_prefix": partner_topic(partner_id),
+        "bytes_per_second": user.bytes_per_second,
     }
 
 

@@ -21,6 +21,8 @@ TOPICS_USER = "mainstay-topics"
 """The user of the job that creates topics; services themselves may not."""
 ANY_PARTNER = "{id}"
 """Stands for a partner's id in the template of all partners."""
+PARTNER_BYTES_PER_SECOND = 1_048_576
+"""A partner that reads its whole topic anew must not slow down the services."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,6 +41,8 @@ class User:
 
     name: str
     acls: Sequence[Acl]
+    bytes_per_second: int | None = None
+    """What each broker lets it read; None for as much as there is."""
 
 
 def users() -> list[User]:
@@ -71,7 +75,7 @@ def partner_user(partner_id: object = ANY_PARTNER) -> User:
     """Reads its own topic, in groups whose names begin with the topic's name, and nothing else."""
     topic = partner_topic(partner_id)
     acls = [Acl("group", "prefixed", topic, ("Describe", "Read")), Acl("topic", "literal", topic, ("Describe", "Read"))]
-    return User(f"partner-{partner_id}", acls)
+    return User(f"partner-{partner_id}", acls, PARTNER_BYTES_PER_SECOND)
 
 
 def user_of(service: str) -> str:
@@ -84,12 +88,12 @@ def shown(user: User) -> dict[str, Any]:
         {"resource": acl.resource, "name": acl.name, "pattern": acl.pattern, "operations": list(acl.operations)}
         for acl in user.acls
     ]
-    return {"user": user.name, "acls": acls}
+    return {"user": user.name, "acls": acls, "bytes_per_second": user.bytes_per_second}
 
 
 def command_lines(user: User) -> Iterator[str]:
     """Kafka's own tool, to be run by a shell that has KAFKA_BOOTSTRAP and KAFKA_CONFIG; adding again does no harm."""
-    tool = 'kafka-acls.sh --bootstrap-server "$KAFKA_BOOTSTRAP" --command-config "$KAFKA_CONFIG"'
+    cluster = '--bootstrap-server "$KAFKA_BOOTSTRAP" --command-config "$KAFKA_CONFIG"'
 
     def kind(acl: Acl) -> tuple[str, str, Sequence[str]]:
         return acl.resource, acl.pattern, acl.operations
@@ -99,4 +103,8 @@ def command_lines(user: User) -> Iterator[str]:
         words = ["--add", "--allow-principal", f"User:{user.name}", "--resource-pattern-type", pattern]
         words += [word for operation in operations for word in ("--operation", operation)]
         words += [word for acl in alike for word in (f"--{resource}", acl.name)]
-        yield f"{tool} {shlex.join(words)}"
+        yield f"kafka-acls.sh {cluster} {shlex.join(words)}"
+    if user.bytes_per_second is not None:
+        words = ["--alter", "--entity-type", "users", "--entity-name", user.name]
+        words += ["--add-config", f"consumer_byte_rate={user.bytes_per_second}"]
+        yield f"kafka-configs.sh {cluster} {shlex.join(words)}"

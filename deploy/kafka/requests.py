@@ -1,4 +1,4 @@
-"""Requests of Kafka's protocol that aiokafka lacks: users' passwords, and the ACLs of a user all at once."""
+"""Requests of Kafka's protocol that aiokafka lacks: users' passwords and quotas, and the ACLs of a user all at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from aiokafka.protocol.admin import CreateAclsRequest_v1, DeleteAclsRequest_v1
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
+    Array,
+    Boolean,
     CompactArray,
     CompactBytes,
     CompactString,
+    Float64,
     Int8,
     Int16,
     Int32,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -127,6 +131,47 @@ class DeletePassword(Request[_PasswordRequest]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[_PasswordRequest]) -> _PasswordRequest:
         return request_struct_class(self._deletions, [], {})
+
+
+_ENTITY = Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))
+
+
+class _QuotaAnswer(Response):  # type: ignore[misc]
+    API_KEY = 49
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("entries", Array(("error_code", Int16), ("error_message", String("utf-8")), ("entity", _ENTITY))),
+    )
+
+
+class _QuotaRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 49
+    API_VERSION = 0
+    RESPONSE_TYPE = _QuotaAnswer
+    SCHEMA = Schema(
+        (
+            "entries",
+            Array(
+                ("entity", _ENTITY),
+                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class SetQuota(Request[_QuotaRequest]):  # type: ignore[misc]
+    """What each broker lets the user read in a second, or that there is no such bound any more."""
+
+    API_KEY = 49
+
+    def __init__(self, user: User, bytes_per_second: int | None) -> None:
+        change = ("consumer_byte_rate", float(bytes_per_second or 0), bytes_per_second is None)
+        self._entries: list[tuple[object, ...]] = [([("user", user.name)], [change])]
+
+    def build(self, request_struct_class: type[_QuotaRequest]) -> _QuotaRequest:
+        return request_struct_class(self._entries, False)
 
 
 def errors_of(answer: Response) -> Sequence[tuple[int, str | None]]:

@@ -16,8 +16,6 @@ CLUSTER = "kafka"
 API = "kafka.strimzi.io/v1"
 REPLICAS = 3
 IN_SYNC = 2
-PARTNER_BYTES_PER_SECOND = 1_048_576
-"""A partner that reads its whole feed anew must not slow down the services."""
 _MADE = "# Made by `mainstay docs write` from what the code reads and writes.\n"
 
 Resource = dict[str, Any]
@@ -34,9 +32,7 @@ def documents() -> dict[str, str]:
 
 def partner(partner_id: object) -> str:
     """YAML of one partner's topic and user: it reads that topic and nothing else."""
-    reader = user(partner_user(partner_id))
-    reader["spec"]["quotas"] = {"consumerByteRate": PARTNER_BYTES_PER_SECOND}
-    return _documents([topic(partner_topic(partner_id), 1), reader])
+    return _documents([topic(partner_topic(partner_id), 1), user(partner_user(partner_id))])
 
 
 def topic(name: str, partitions: int) -> Resource:
@@ -55,10 +51,12 @@ def topic(name: str, partitions: int) -> Resource:
 
 def user(described: User) -> Resource:
     """A KafkaUser, whose password Strimzi makes and keeps in a Secret of the user's name."""
-    spec = {
+    spec: Resource = {
         "authentication": {"type": "scram-sha-512"},
         "authorization": {"type": "simple", "acls": [_acl(acl) for acl in described.acls]},
     }
+    if described.bytes_per_second is not None:
+        spec["quotas"] = {"consumerByteRate": described.bytes_per_second}
     return _resource("KafkaUser", described.name, spec)
 
 

@@ -6,7 +6,7 @@ import itertools
 import shlex
 from uuid import UUID
 
-from deploy.kafka.acls import partner_user, topics_user, users
+from deploy.kafka.acls import PARTNER_BYTES_PER_SECOND, partner_user, topics_user, users
 from deploy.services import SERVICES, topics_of
 from shared.events.registry import FACTS, TOPICS
 from tests.deploy.cli.test_commands import mainstay, told
@@ -58,6 +58,9 @@ def test_a_partner_reads_its_own_topic_and_joins_groups_of_its_own() -> None:
 def test_the_command_tells_all_of_it_as_json_and_as_commands_of_kafkas_tool() -> None:
     found = told("topics", "acls")["users"]
     assert [each["user"] for each in found] == [*(user.name for user in users()), "partner-{id}"]
+    assert {each["user"]: each["bytes_per_second"] for each in found if each["bytes_per_second"]} == {
+        "partner-{id}": PARTNER_BYTES_PER_SECOND
+    }
     assert set(found[0]["acls"][0]) == {"resource", "name", "pattern", "operations"}
     lines = [shlex.split(line) for line in mainstay("topics", "acls", "--format", "kafka-acls").stdout.splitlines()]
     written = {
@@ -69,3 +72,6 @@ def test_the_command_tells_all_of_it_as_json_and_as_commands_of_kafkas_tool() ->
     assert written == {(f"User:{each['user']}", acl["name"]) for each in found[:-1] for acl in each["acls"]}
     of_one = told("topics", "acls", "--partner", str(PARTNER))["users"]
     assert [each["user"] for each in of_one] == [f"partner-{PARTNER}"]
+    *_, bound = mainstay("topics", "acls", "--partner", str(PARTNER), "--format", "kafka-acls").stdout.splitlines()
+    assert bound.startswith("kafka-configs.sh ")
+    assert bound.endswith(f"--entity-name partner-{PARTNER} --add-config consumer_byte_rate=1048576")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka.protocol.admin import DescribeClientQuotasRequest
 
 from deploy.doctor.examining import examine
 from deploy.doctor.finding import Finding
+from deploy.kafka.acls import PARTNER_BYTES_PER_SECOND
 from deploy.services import SERVICES, topics_of
 from services.notify.db.tables import partners
 from shared.events.registry import FACTS, partner_topic
 from shared.kernel.ids import new_id
-from shared.kit.bus.kafka_client import KafkaSettings
+from shared.kit.bus.kafka_client import KafkaSettings, administering
 from shared.kit.bus.kafka_log import KafkaLog
 from shared.kit.bus.log import LogRefused, Partition, ReadBounds, Record
 from shared.kit.bus.restoring import reader_after_restore
@@ -101,15 +104,18 @@ def test_a_partner_reads_its_own_topic_and_no_other_until_its_access_ends(
     asyncio.run(tell_partners(secured_kafka.settings("mainstay-notify"), partner_id, other_id))
     as_user(ADMIN)
     given = told("partners", "kafka-access", str(partner_id))
+    assert asyncio.run(quotas(secured_kafka.settings(ADMIN))) == {given["user"]: PARTNER_BYTES_PER_SECOND}
     settings = replace(
         secured_kafka.settings(given["user"], given["password"]), group_prefix=f"{given['group_prefix']}."
     )
     asyncio.run(expect_only(settings, partner_topic(partner_id), beside=[partner_topic(other_id), BILLINGS]))
-    told("partners", "end-kafka-access", str(partner_id))
+    for _ in range(2):
+        told("partners", "end-kafka-access", str(partner_id))
+    assert asyncio.run(quotas(secured_kafka.settings(ADMIN))) == {}
     asyncio.run(eventually(lambda: refuses(settings), what="the user to be unknown"))
     assert mainstay("partners", "kafka-access", str(other_id)).returncode == 1, "nobody knows this partner"
     rows = changing("notify", lambda tx: tx.rows(audit_rows.select().order_by(audit_rows.c.id)))
-    assert [row.event["verb"] for row in rows] == ["give-kafka-access", "end-kafka-access"]
+    assert [row.event["verb"] for row in rows] == ["give-kafka-access", "end-kafka-access", "end-kafka-access"]
 
 
 async def add_partner(tx: Transaction) -> UUID:
@@ -135,6 +141,22 @@ async def expect_only(settings: KafkaSettings, topic: str, *, beside: list[str])
             await read(settings, "reader", [other], key="k")
     with pytest.raises(LogRefused):
         await write(settings, [topic], key="k")
+
+
+async def quotas(settings: KafkaSettings) -> dict[str, float]:
+    """User → bytes that it may read in a second."""
+    ending: list[Coroutine[Any, Any, None]] = []
+    async with administering(settings, "did not tell its quotas", ending.append) as admin:
+        answer = (await admin._send_request(DescribeClientQuotasRequest([("user", 2, None)], False))).to_object()
+    for end in ending:
+        await end
+    assert answer["error_code"] == 0
+    return {
+        each["entity"][0]["entity_name"]: value["value"]
+        for each in answer["entries"]
+        for value in each["values"]
+        if value["name"] == "consumer_byte_rate"
+    }
 
 
 async def lets_in(settings: KafkaSettings) -> bool:
