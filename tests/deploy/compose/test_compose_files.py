@@ -17,6 +17,7 @@ from shared.kit.version import VERSION
 from tests.deploy.compose.files import (
     FOLDER,
     OVERLAYS,
+    ROOT,
     awaited_by,
     installation,
     is_job,
@@ -148,6 +149,13 @@ def test_every_variable_is_a_setting(overlay: str, name: str) -> None:
     targets = {each["target"].upper() for each in service.get("secrets", []) if not isinstance(each, str)}
     given = {*service.get("environment", {}), *targets}
     assert not {each for each in given if each.startswith("MAINSTAY_")} - known
+
+
+def test_databases_are_made_alike_under_compose_and_in_development_on_kubernetes() -> None:
+    here, there = FOLDER / "postgres", ROOT / "deploy" / "kubernetes" / "overlays" / "development"
+    assert (here / "services.sh").read_text() == (there / "services.sh").read_text()
+    mounted = set(re.findall(r"path: (\w+_password)\}", (there / "postgres.yaml").read_text()))
+    assert mounted == secrets_of(services_of("development")["postgres"])
 
 
 def test_production_has_no_development_sign_in_mailbox_or_clock() -> None:
