@@ -15,6 +15,7 @@ from services.backup.gateways import keys_of
 from services.backup.gateways.keys import KeyMissing, RepositoryKeys
 from services.backup.settings import BackupSettings
 from shared.kernel.errors import Unavailable
+from shared.kit.key_files import give_to_owner_of
 from shared.kit.runtime import development_key_file
 from shared.kit.settings import CommonSettings
 from shared.kit.signing_keys import BrokenSuccession, SigningKeys
@@ -43,7 +44,9 @@ class Key:
 def rotating(common: CommonSettings) -> Iterator[None]:
     """Alone in this data folder until the end; raises AnotherRotation."""
     folder = common.data_dir.absolute() / "keys"
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        give_to_owner_of(folder.parent, folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:

@@ -11,9 +11,9 @@ import typer
 
 from deploy.cli.output import print_json
 from deploy.services import SERVICES
+from services.backup.gateways.keys import KEY_BYTES
 
 PASSWORD_BYTES = 32
-BACKUP_KEY_BYTES = 32
 NAMESPACE = "mainstay"
 
 commands = typer.Typer(help="What an installation on Kubernetes needs once.", no_args_is_help=True)
@@ -41,7 +41,7 @@ def secrets_of(overlay: Overlay, database_host: str | None = None) -> dict[str, 
     made = {f"{service}-database": _database(service, host) for service in SERVICES}
     if overlay == "development":
         return made | {"postgres": {"password": _password()}}
-    return made | {"backup-key": {"key": secrets.token_bytes(BACKUP_KEY_BYTES)}} | _repositories()
+    return made | {"backup-key": {"key": secrets.token_bytes(KEY_BYTES)}} | _repositories()
 
 
 def _database(service: str, host: str) -> Data:

@@ -11,6 +11,9 @@ cd "${1:?usage: production-secrets.sh FOLDER}"
 days=825
 
 main() {
+    # Two at once would write into each other's files.
+    exec {lock}<.
+    flock "$lock"
     for user in contracts billing backup notify topics operator; do
         [ -e "kafka_${user}_password" ] || openssl rand -hex 32 | kept "kafka_${user}_password"
     done
@@ -30,8 +33,8 @@ main() {
 
 make_authority() {
     [ ! -e kafka_ca ] || return 0
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 3650 -subj "/CN=Mainstay" \
-        -addext "keyUsage=critical,keyCertSign,cRLSign" -keyout authority.key -out authority.crt 2>/dev/null
+    quietly openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 3650 -subj "/CN=Mainstay" \
+        -addext "keyUsage=critical,keyCertSign,cRLSign" -keyout authority.key -out authority.crt
     kept kafka_ca <authority.crt
 }
 
@@ -44,11 +47,17 @@ keystore() {
 }
 
 signed() {
-    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj "/CN=$2" \
-        -keyout "$1.key" -out "$1.csr" 2>/dev/null
-    openssl x509 -req -in "$1.csr" -CA authority.crt -CAkey authority.key -days "$days" -out "$1.crt" 2>/dev/null \
+    quietly openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj "/CN=$2" \
+        -keyout "$1.key" -out "$1.csr"
+    quietly openssl x509 -req -in "$1.csr" -CA authority.crt -CAkey authority.key -days "$days" -out "$1.crt" \
         -extfile <(printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' "$3")
     rm "$1.csr"
+}
+
+# What openssl has to say, only when it failed.
+quietly() {
+    local said
+    said=$("$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }
 }
 
 named() { if [[ $1 =~ ^[0-9.]+$ ]]; then echo "IP:$1"; else echo "DNS:$1"; fi; }

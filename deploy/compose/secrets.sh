@@ -10,6 +10,9 @@ main() {
     command -v openssl >/dev/null || { echo "This needs openssl: apt-get install openssl" >&2; exit 1; }
     mkdir -p "$folder"
     chmod 0700 "$folder"
+    # Two at once would write into each other's files.
+    exec {lock}<"$folder"
+    flock "$lock"
     keep postgres_password password
     for service in contracts billing backup notify; do
         keep "${service}_password" password

@@ -40,6 +40,20 @@ def test_what_is_there_stays(folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_two_at_once_are_one(tmp_path: Path) -> None:
+    for script in ("secrets.sh", "production-secrets.sh"):
+        both = [subprocess.Popen([FOLDER / script, tmp_path], stderr=subprocess.PIPE) for _ in range(2)]
+        assert [(one.communicate(timeout=60)[1], one.returncode) for one in both] == [(b"", 0), (b"", 0)]
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_what_openssl_refuses_is_said(tmp_path: Path) -> None:
+    (tmp_path / "kafka_ca").write_text("of an authority of one's own, without its key")
+    done = subprocess.run([FOLDER / "production-secrets.sh", tmp_path], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "authority" in done.stderr) == (1, True)
+    assert not (tmp_path / "kafka_1_keystore").exists()
+
+
 def test_passwords_differ_and_cannot_be_guessed(folder: Path) -> None:
     passwords = [path.read_text().strip() for path in folder.glob("*_password") if path.name != "notify_smtp_password"]
     assert len(set(passwords)) == len(passwords) >= 12
