@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from deploy.demo.client import Installation, Person
 from deploy.demo.rows import Rows
 from deploy.demo.story import Story
 from deploy.services import SERVICES
+from services.backup.gateways.keys import KEY_BYTES
 from shared.events.registry import partner_topic
 from shared.kit.auth import Role
 from tests.compose.outside import REALM
@@ -72,6 +74,8 @@ async def check(say: Callable[[str], None], *, keep: bool) -> None:
                 stack.start(broker)
                 stack.wait_until_healthy(broker)
                 wait_until(lambda: is_whole(stack), timeout=300, what="all replicas to catch up")
+            expect_the_backup_key_to_be_replaced(stack)
+            say("every repository opens with a new backup key and no longer with the one before")
             bootstrap = [f"localhost:{port}" for port in brokers.values()]
             await expect_the_partner_to_read_its_topic_only(stack, story, bootstrap)
             say("the partner reads its own topic over TLS, in order, and sees no other")
@@ -168,6 +172,21 @@ async def played(installation: Deployed, stack: Stack, broker: str) -> Beginning
 def is_whole(stack: Stack) -> bool:
     """The tool says a line with `Topic:` for each partition that is not on all its brokers."""
     return "Topic:" not in stack.execute("kafka-1", "bash", "-c", TELL_UNDER_REPLICATED)
+
+
+def expect_the_backup_key_to_be_replaced(stack: Stack) -> None:
+    """By the steps of docs/operations/keys.md for a key that is a mounted secret."""
+    in_use, before = stack.secrets / "backup_key", stack.secrets / "backup_key_retired"
+    for path, content in ((before, in_use.read_bytes()), (in_use, os.urandom(KEY_BYTES))):
+        path.unlink()
+        path.write_bytes(content)
+        path.chmod(0o444)
+    for part in ("backup-api", "backup-worker"):
+        stack.restart(part)
+    stack.wait_until_healthy("backup-api", "backup-worker")
+    done = json.loads(stack.execute("backup-worker", "mainstay", "keys", "rotate", "backup", "--json"))
+    assert (done["repositories"], done["still_open"]) == (len(BROKERS), []), "a story has one repository"
+    assert done["take_away"] == "/run/secrets/backup_key.retired"
 
 
 async def expect_the_partner_to_read_its_topic_only(stack: Stack, story: Beginning, bootstrap: list[str]) -> None:
