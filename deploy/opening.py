@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from deploy.environment import PREFIX, WrongSettings, explained
 from deploy.moving.mark import mark_of
+from deploy.services import open_service
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Unavailable
 from shared.kit import migrations, presence
@@ -22,7 +23,7 @@ from shared.kit.db import Database, LockedByAnother
 from shared.kit.presence import OlderProcessRuns, TooOld
 from shared.kit.revision_files import Revision
 from shared.kit.runtime import Runtime
-from shared.kit.settings import CommonSettings
+from shared.kit.settings import CommonSettings, ServiceSettings
 
 if TYPE_CHECKING:
     from shared.kit.bus.kafka_client import KafkaSettings
@@ -70,6 +71,12 @@ async def opened_log(common: CommonSettings) -> AsyncIterator[EventLog]:
             await log.close()
     finally:
         await database.close()
+
+
+def open_explained(service: str, common: CommonSettings, settings: ServiceSettings) -> Runtime:
+    """As open_service; raises WrongSettings."""
+    with explained(f"{PREFIX}{service.upper()}_"):
+        return open_service(service, common, settings=settings)
 
 
 async def _insist_on_entry(log: KafkaLog) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
+from shared.events.registry import FACTS
 from shared.kit.auth import Authenticator
 from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import EventLog
@@ -51,6 +52,11 @@ def app_of(runtime: Runtime) -> FastAPI:
 def topics_of(service: str) -> Collection[str]:
     """The topics that the service hears."""
     return cast(Collection[str], import_module(f"services.{service}.consumers").handlers.topics)
+
+
+def told_by(service: str) -> list[str]:
+    """The topics of its own facts."""
+    return sorted({fact.topic() for fact in FACTS if fact.producer == service})
 
 
 def worker_of(runtime: Runtime) -> Worker:

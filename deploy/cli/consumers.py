@@ -8,13 +8,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from deploy import environment
-from deploy.cli.operator import me
+from deploy.cli.operator import me, opened
 from deploy.cli.output import AsJson, console, print_json, print_table
 from deploy.cli.running import ServiceName
-from deploy.environment import PREFIX, explained
-from deploy.opening import insist_up_to_date, opened_log
-from deploy.services import open_service, topics_of
+from deploy.opening import opened_log
+from deploy.services import topics_of
 from shared.kit import audit_trail
 from shared.kit.audit_trail import COMPANY_CHAIN
 from shared.kit.bus import positions
@@ -110,15 +108,7 @@ def _shown(partition: Partition, bounds: Bounds, stored: StoredOffset | None) ->
 
 def _with(service: str, work: Callable[[Runtime, EventLog], Awaitable[R]]) -> R:
     async def run() -> R:
-        common = environment.read_common()
-        settings = environment.read_service(service)
-        async with opened_log(common) as log:
-            with explained(f"{PREFIX}{service.upper()}_"):
-                runtime = open_service(service, common, settings=settings, log=log)
-            try:
-                await insist_up_to_date(runtime)
-                return await work(runtime, log)
-            finally:
-                await runtime.close()
+        async with opened(service) as runtime, opened_log(runtime.common) as log:
+            return await work(runtime, log)
 
     return asyncio.run(run())

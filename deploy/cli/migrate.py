@@ -11,9 +11,8 @@ import typer
 
 from deploy import environment
 from deploy.cli.output import AsJson, Exit, complain, print_json, print_table
-from deploy.environment import PREFIX, explained
-from deploy.opening import migrate, pending
-from deploy.services import SERVICES, open_service
+from deploy.opening import migrate, open_explained, pending
+from deploy.services import SERVICES
 from shared.kernel.errors import Refusal
 from shared.kit import migrations, presence, safe_sql
 from shared.kit.revision_files import Revision, statements_of
@@ -52,8 +51,7 @@ async def _each(names: tuple[str, ...], work: Callable[[Runtime], Awaitable[T]])
     common = environment.read_common()
     found: dict[str, T] = {}
     for name, settings in environment.read_all(names).items():
-        with explained(f"{PREFIX}{name.upper()}_"):
-            runtime = open_service(name, common, settings=settings)
+        runtime = open_explained(name, common, settings)
         try:
             found[name] = await work(runtime)
         finally:

@@ -12,7 +12,9 @@ from uuid import UUID
 import typer
 
 from deploy import environment
+from deploy.cli.operator import me
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
+from deploy.cli.restored import numbers_in
 from deploy.folder import locked
 from deploy.moving import repository
 from deploy.moving.checking import check
@@ -23,8 +25,6 @@ from deploy.moving.records import Scope
 from deploy.moving.unpacking import Unpacked, Wishes, unpack
 from deploy.progress import Progress
 from services.backup.settings import BackupSettings
-from services.billing.domain.invoice import Number
-from shared.kernel.errors import Invalid
 
 Into = Annotated[
     str,
@@ -134,8 +134,9 @@ def restore_system(
     Nothing of it may run meanwhile. A restore that was cut off is done again with the same command.
     """
     wishes = Wishes(
+        by=me(),
         passphrase=_passphrase_in(passphrase_file),
-        last_numbers=_numbers(last_number or []),
+        last_numbers=numbers_in(last_number or []),
         last_sequences=_sequences(last_sequence or []),
         old_log=old_log,
         records=records,
@@ -155,7 +156,7 @@ def import_(
 
     Nothing of it may run meanwhile. An import that was cut off is done again with the same command.
     """
-    wishes = Wishes(passphrase=_passphrase_in(passphrase_file))
+    wishes = Wishes(by=me(), passphrase=_passphrase_in(passphrase_file))
     _restore(place, snapshot, wishes, only_verify=verify, quiet=quiet, as_json=as_json)
 
 
@@ -245,14 +246,6 @@ def _passphrase_in(file: Path | None) -> str | None:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         complain([f"--passphrase-file: {file} cannot be read ({type(error).__name__})."])
-        raise typer.Exit(Exit.WRONG_SETTINGS) from None
-
-
-def _numbers(given: Sequence[str]) -> list[Number]:
-    try:
-        return [Number.read(text) for text in given]
-    except Invalid as wrong:
-        complain([f"--last-number: {wrong.detail}"])
         raise typer.Exit(Exit.WRONG_SETTINGS) from None
 
 

@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from deploy import environment
-from deploy.environment import PREFIX, explained
-from deploy.opening import insist_up_to_date
-from deploy.services import open_service
+from deploy.opening import insist_up_to_date, open_explained
 from shared.kit.runtime import Runtime
 
 
@@ -27,8 +25,7 @@ async def opened(service: str) -> AsyncIterator[Runtime]:
     """Raises WrongSettings, and CannotOpen when its database is away or behind."""
     common = environment.read_common()
     settings = environment.read_service(service)
-    with explained(f"{PREFIX}{service.upper()}_"):
-        runtime = open_service(service, common, settings=settings)
+    runtime = open_explained(service, common, settings)
     try:
         await insist_up_to_date(runtime)
         yield runtime

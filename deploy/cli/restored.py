@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-import sqlalchemy as sa
 import typer
 
-from deploy import environment
-from deploy.cli.audit import signed_heads
-from deploy.cli.operator import me
+from deploy.cli.operator import me, opened
 from deploy.cli.output import AsJson, Exit, complain, console, print_json, print_table
 from deploy.cli.running import ServiceName
-from deploy.environment import PREFIX, explained
-from deploy.opening import insist_up_to_date, opened_log
+from deploy.opening import opened_log
 from deploy.progress import Progress
-from deploy.services import memory_of, open_service
+from deploy.services import memory_of, told_by
+from deploy.trails import sign_where_chains_are
 from services.billing.db import numbering
 from services.billing.domain.invoice import Number
-from shared.events.registry import FACTS
 from shared.kernel.errors import Invalid
 from shared.kit import audit_trail
-from shared.kit.audit_trail import GENESIS
 from shared.kit.bus import restoring
 from shared.kit.bus.restoring import Restored
 from shared.kit.db import Transaction
-from shared.kit.runtime import Runtime
-from shared.kit.signed_heads import Head
-from shared.kit.tables import audit_heads
 
 MOST_SHOWN = 200
 
@@ -52,7 +45,10 @@ def restored(
     Reads what the service has told since the backup, takes what it can from that (billing: the numbers of invoices;
     notify: the feeds of partners), begins a new epoch for its events, and lists what it does not know any more.
     """
-    numbers = _numbers(service, last_number or [])
+    if last_number and service != "billing":
+        complain(["--last-number is for billing."])
+        raise typer.Exit(Exit.WRONG_SETTINGS)
+    numbers = numbers_in(last_number or [])
     found = asyncio.run(_restored(service, numbers))
     if as_json:
         lost = [{"type": one.type, "time": one.time, "id": one.id, "data": one.data} for one in found.forgotten]
@@ -65,10 +61,8 @@ def restored(
     console.print(f"{service} begins epoch {found.epoch}; start its API, enter again what is lost, start its worker.")
 
 
-def _numbers(service: str, given: list[str]) -> list[Number]:
-    if given and service != "billing":
-        complain(["--last-number is for billing."])
-        raise typer.Exit(Exit.WRONG_SETTINGS)
+def numbers_in(given: Sequence[str]) -> list[Number]:
+    """What `--last-number` was given; a wrong one ends the command."""
     try:
         return [Number.read(text) for text in given]
     except Invalid as wrong:
@@ -77,10 +71,6 @@ def _numbers(service: str, given: list[str]) -> list[Number]:
 
 
 async def _restored(service: str, numbers: list[Number]) -> Restored:
-    common = environment.read_common()
-    settings = environment.read_service(service)
-    topics = sorted({fact.topic() for fact in FACTS if fact.producer == service})
-
     async def audit(tx: Transaction, found: Restored) -> None:
         for number in numbers:
             await numbering.go_on_after(tx, number)
@@ -89,29 +79,10 @@ async def _restored(service: str, numbers: list[Number]) -> Restored:
         details = {"epoch": found.epoch, "forgotten": dict(kinds), "last_numbers": [str(one) for one in numbers]}
         audit_trail.record(tx, None, "restored", UUID(int=0), **details)
 
-    async with opened_log(common) as log:
-        with explained(f"{PREFIX}{service.upper()}_"):
-            runtime = open_service(service, common, settings=settings)
-        try:
-            await insist_up_to_date(runtime)
-            await sign_where_chains_are(runtime)
-            progress = Progress(f"Reading what {service} has told")
-            memory = memory_of(service)
-            found = await restoring.restore(runtime.database, log, service, topics, memory, audit, told=progress.at)
-            progress.end()
-            return found
-        finally:
-            await runtime.close()
-
-
-async def sign_where_chains_are(runtime: Runtime) -> None:
-    """The audit trail goes on from the backup: later heads, signed before the restore, no longer hold."""
-    on_file, _breaks = signed_heads(runtime.name, runtime.data_dir)
-    columns = audit_heads.c
-    async with runtime.database.reading() as reader:
-        rows = await reader.rows(sa.select(columns.chain, columns.seq, columns.hash))
-    there = {row.chain: Head(row.chain, row.seq, row.hash) for row in rows}
-    now = [there.get(chain, Head(chain, 0, GENESIS)) for chain in sorted(on_file)]
-    behind = [head for head in now if max(on_file[head.chain], default=0) > head.seq]
-    signed = audit_trail.heads_on_file(runtime.name, runtime.data_dir)
-    await asyncio.to_thread(signed.append, behind, restored=True)
+    async with opened(service) as runtime, opened_log(runtime.common) as log:
+        await sign_where_chains_are(runtime)
+        progress = Progress(f"Reading what {service} has told")
+        topics, memory = told_by(service), memory_of(service)
+        found = await restoring.restore(runtime.database, log, service, topics, memory, audit, told=progress.at)
+        progress.end()
+        return found

@@ -10,9 +10,7 @@ import typer
 
 from deploy import environment
 from deploy.cli.running import ServiceName
-from deploy.environment import PREFIX, explained
-from deploy.opening import AWAY, CannotOpen, insist_up_to_date
-from deploy.services import open_service
+from deploy.opening import AWAY, CannotOpen, insist_up_to_date, open_explained
 from shared.kit.runtime import Runtime
 
 ASK_EVERY_SECONDS = 1.0
@@ -33,8 +31,7 @@ def wait(
 async def _wait(service: str, seconds: float) -> None:
     """Raises WrongSettings at once, CannotOpen with the last reason when the time is over."""
     common, settings = environment.read_common(), environment.read_service(service)
-    with explained(f"{PREFIX}{service.upper()}_"):
-        runtime = open_service(service, common, settings=settings)
+    runtime = open_explained(service, common, settings)
     until, said = time.monotonic() + seconds, ""
     try:
         while (reason := await _reason_to_wait(runtime)) is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from deploy.services import SERVICES, topics_of
-from shared.events.registry import FACTS, PARTNER_TOPIC_PREFIX, TOPICS, partner_topic
+from deploy.services import SERVICES, told_by, topics_of
+from shared.events.registry import PARTNER_TOPIC_PREFIX, TOPICS, partner_topic
 from shared.kit.bus.kafka_client import GROUP_PREFIX
 from shared.kit.bus.restoring import reader_after_restore
 
@@ -52,8 +52,7 @@ def users() -> list[User]:
 
 def service_user(service: str) -> User:
     """Writes and reads its own topics (after a restore it learns from them), reads those that it hears."""
-    own = {fact.topic() for fact in FACTS if fact.producer == service}
-    heard = set(topics_of(service))
+    own, heard = set(told_by(service)), set(topics_of(service))
     acls = [Acl("topic", "literal", topic, ("Describe", "Read", "Write")) for topic in own]
     acls += [Acl("topic", "literal", topic, ("Describe", "Read")) for topic in heard - own]
     if service == "notify":

@@ -6,23 +6,22 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from deploy.moving import files, manifest
-from deploy.moving.lines import Digest, read_lines, sha256_of
+from deploy.moving.lines import Digest, instant_of, read_lines, sha256_of
 from deploy.moving.manifest import Manifest, PackedFile, PackedService, PackedTable
 from deploy.moving.records import PRODUCERS
 from deploy.moving.tables import PLACES, hashed_line
 from deploy.progress import Progress
-from shared.kit.audit_trail import GENESIS, row_hash
+from shared.kit.audit_trail import SealedRow, Walk
 
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 MOST_FINDINGS = 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -100,18 +99,15 @@ def _check_chains(folder: Path, service: PackedService, findings: Findings, prog
     heads = _rows(folder, service, "audit_heads")
     for chain, rows in groupby(_sealed(folder, service, progress), key=itemgetter("chain")):
         head = next(heads, None)
-        last, before, holds = 0, GENESIS, True
+        walk = Walk(UUID(chain))
         for row in rows:
-            at = _EPOCH + timedelta(microseconds=row["at"])
-            holds = holds and row["seq"] == last + 1
-            holds = holds and row_hash(before, chain, row["seq"], at, row["event"]) == row["hash"]
-            if not holds:
+            walk.read(SealedRow(row["seq"], instant_of(row["at"]), row["event"], row["hash"]))
+            if walk.broken:
                 break
-            last, before = row["seq"], row["hash"]
-        if not holds:
-            findings.add(f"{service.name}: audit chain {chain} does not hold at row {last + 1}.")
-        elif head is None or (head["chain"], head["seq"], head["hash"]) != (chain, last, before):
-            findings.add(f"{service.name}: audit chain {chain} ends at row {last}, and its head says otherwise.")
+        if walk.broken:
+            findings.add(f"{service.name}: audit chain {chain} does not hold: row {walk.last + 1} {walk.broken}.")
+        elif head is None or (head["chain"], head["seq"], head["hash"]) != (chain, walk.last, walk.hash):
+            findings.add(f"{service.name}: audit chain {chain} ends at row {walk.last}, and its head says otherwise.")
             return
     if next(heads, None) is not None:
         findings.add(f"{service.name}: an audit head has lost its chain.")

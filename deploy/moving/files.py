@@ -9,13 +9,13 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from deploy.moving.lines import Lines, line_of, read_lines, writing_lines
+from deploy.moving.lines import Lines, line_of, read_lines, sha256_of, writing_lines
 from deploy.moving.manifest import NotWhole, PackedFile
 from deploy.progress import Progress
 from shared.kernel.errors import Conflict, Invalid
@@ -114,11 +114,11 @@ def make_folder(folder: Path) -> None:
         give_to_owner_of(folder.parent, folder)
 
 
-def _write_from(read: object, target: Path) -> tuple[int, str]:
+def _write_from(read: BinaryIO, target: Path) -> tuple[int, str]:
     make_folder(target.parent)
     digest, size = hashlib.sha256(), 0
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as written:
-        while piece := read.read(PIECE_BYTES):  # type: ignore[attr-defined]
+        while piece := read.read(PIECE_BYTES):
             digest.update(piece)
             size += len(piece)
             written.write(piece)
@@ -172,10 +172,7 @@ def put_files(folder: Path, data_dir: Path, progress: Progress) -> int:
 
 
 def _is_same(path: Path, file: CopiedFile) -> bool:
-    if not path.is_file() or path.stat().st_size != file.bytes:
-        return False
-    with path.open("rb") as read:
-        return hashlib.file_digest(read, "sha256").hexdigest() == file.sha256
+    return path.is_file() and path.stat().st_size == file.bytes and sha256_of(path) == file.sha256
 
 
 def _goes_on(there: Path, packed: Path) -> bool:

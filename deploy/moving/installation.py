@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from deploy import environment
-from deploy.environment import PREFIX, explained
-from deploy.opening import opened_log
-from deploy.services import SERVICES, open_service
+from deploy.opening import open_explained, opened_log
+from deploy.services import SERVICES
 from services.backup.settings import BackupSettings
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime
@@ -41,8 +40,7 @@ async def opened() -> AsyncIterator[Whole]:
         log = await stack.enter_async_context(opened_log(common))
         runtimes = {}
         for name in SERVICES:
-            with explained(f"{PREFIX}{name.upper()}_"):
-                runtimes[name] = open_service(name, common, settings=settings[name])
+            runtimes[name] = open_explained(name, common, settings[name])
             stack.push_async_callback(runtimes[name].close)
         own = cast(BackupSettings, settings["backup"])
         yield Whole(common, runtimes, log, own.key_file, own.restic)

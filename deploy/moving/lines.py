@@ -59,8 +59,13 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-def _instant_of(value: datetime) -> int:
+def _microseconds_of(value: datetime) -> int:
     return (value - _EPOCH) // _MICROSECOND
+
+
+def instant_of(line: int) -> datetime:
+    """What a line holds of an instant, as an instant in UTC."""
+    return _EPOCH + line * _MICROSECOND
 
 
 def _base64_of(value: bytes) -> str:
@@ -70,7 +75,7 @@ def _base64_of(value: bytes) -> str:
 FROM_DATABASE: dict[Dialect, dict[Kind, Convert]] = {
     "postgresql": {
         "uuid": str,
-        "instant": _instant_of,
+        "instant": _microseconds_of,
         "json": json.loads,
         "bytes": _base64_of,
         "date": date.isoformat,
@@ -89,7 +94,7 @@ FROM_DATABASE: dict[Dialect, dict[Kind, Convert]] = {
 TO_DATABASE: dict[Dialect, dict[Kind, Convert]] = {
     "postgresql": {
         "uuid": UUID,
-        "instant": lambda line: _EPOCH + line * _MICROSECOND,
+        "instant": instant_of,
         "json": json.dumps,
         "bytes": base64.b64decode,
         "date": date.fromisoformat,

@@ -86,18 +86,6 @@ async def load(database: Database, folder: Path, packed: PackedService, log: Log
         await connection.close()
 
 
-async def verify(database: Database, packed: PackedService, progress: Progress) -> None:
-    """That the database holds the rows of the backup and no others; raises NotAsPacked."""
-    connection = await apart_on(database)
-    try:
-        await connection.look()
-        for table in packed.tables:
-            progress.begin(f"Verifying {packed.name}.{table.name}")
-            await _verify(connection, packed.name, table, progress)
-    finally:
-        await connection.close()
-
-
 async def _verify(connection: Apart, service: str, table: PackedTable, progress: Progress) -> None:
     digest = Digest()
     hashed = hashed_line(table.name, [name for name, _ in table.columns])

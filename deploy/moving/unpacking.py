@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from deploy.cli.audit import verify_trail
-from deploy.cli.operator import me
-from deploy.cli.restored import sign_where_chains_are
 from deploy.moving import files
 from deploy.moving.checking import check
 from deploy.moving.installation import Whole
@@ -19,12 +16,13 @@ from deploy.moving.manifest import Manifest, NotWhole, PackedService
 from deploy.moving.mark import Mark, mark_of, put_mark, take_mark_off
 from deploy.moving.records import Scope, append_records
 from deploy.progress import Progress
-from deploy.services import memory_of
+from deploy.services import memory_of, told_by
+from deploy.trails import sign_where_chains_are, verify_trail
 from services.billing.db import numbering
 from services.billing.domain.invoice import Number
 from services.notify.db import feeds
 from shared.events.envelope import Envelope
-from shared.events.registry import FACTS, TOPICS
+from shared.events.registry import TOPICS
 from shared.kernel.errors import Conflict, Invalid
 from shared.kit import audit_trail, migrations, presence
 from shared.kit.bus import outbox, restoring
@@ -60,10 +58,11 @@ class LaterRevision(Conflict):
 class Wishes:
     """What the operator knows besides the backup.
 
-    `last_numbers` and `last_sequences` were seen by customers and by partners (by id) after the backup was made;
-    `old_log`: the log is that of before, and says itself what was told since.
+    `by` is who asks for it; `last_numbers` and `last_sequences` were seen by customers and by partners (by id) after
+    the backup was made; `old_log`: the log is that of before, and says itself what was told since.
     """
 
+    by: str
     passphrase: str | None = None
     last_numbers: Sequence[Number] = ()
     last_sequences: Mapping[UUID, int] = field(default_factory=dict)
@@ -247,7 +246,7 @@ async def _begin_anew(runtime: Runtime, log: EventLog, packed: Manifest, wishes:
         if runtime.name == "notify":
             for partner_id, sequence in wishes.last_sequences.items():
                 await feeds.go_on_after(tx, partner_id, sequence)
-        tx.actor = me()
+        tx.actor = wishes.by
         kinds = Counter(one.type for one in found.forgotten)
         audit_trail.record(
             tx,
@@ -263,8 +262,8 @@ async def _begin_anew(runtime: Runtime, log: EventLog, packed: Manifest, wishes:
         )
 
     if wishes.old_log:
-        topics = sorted({fact.topic() for fact in FACTS if fact.producer == runtime.name})
-        return await restoring.restore(runtime.database, log, runtime.name, topics, memory_of(runtime.name), audit)
+        topics, memory = told_by(runtime.name), memory_of(runtime.name)
+        return await restoring.restore(runtime.database, log, runtime.name, topics, memory, audit)
     async with runtime.database.transaction() as tx:
         found = Restored(await outbox.bump_epoch(tx), ())
         await audit(tx, found)

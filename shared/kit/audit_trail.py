@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -103,14 +103,41 @@ def row_hash(before: str, chain: str, seq: int, at: datetime, event: dict[str, A
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+class Walk:
+    """Follows one chain from its first row on: does each carry on from the one before, and is it what was signed?
+
+    `last` and `hash` are those of the last row that holds; `broken` says what is wrong with the one after it. `signed`
+    are the hashes of heads by seq, as far as they are known.
+    """
+
+    __slots__ = ("_name", "_signed", "broken", "hash", "last")
+
+    def __init__(self, chain: UUID, signed: Mapping[int, str] | None = None) -> None:
+        self._name = str(chain)
+        self._signed = signed or {}
+        self.last, self.hash = 0, GENESIS
+        self.broken: str | None = None
+
+    def read(self, row: SealedRow) -> None:
+        """The next row; behind a break nothing is judged any more."""
+        if self.broken:
+            return
+        if row.seq != self.last + 1:
+            self.broken = f"is missing (the next one is {row.seq})"
+        elif row_hash(self.hash, self._name, row.seq, row.at, row.event) != row.hash:
+            self.broken = "does not have the hash it was sealed with"
+        elif self._signed.get(row.seq, row.hash) != row.hash:
+            self.broken = "differs from the signed head"
+        else:
+            self.hash, self.last = row.hash, row.seq
+
+
 def first_break(chain: UUID, rows: Iterable[SealedRow]) -> int | None:
     """The seq at which the chain does not hold, or None; `rows` in order from seq 1."""
-    before, expected, name = GENESIS, 1, str(chain)
+    walk = Walk(chain)
     for row in rows:
-        if row.seq != expected or row_hash(before, name, row.seq, row.at, row.event) != row.hash:
-            return expected
-        before, expected = row.hash, expected + 1
-    return None
+        walk.read(row)
+    return walk.last + 1 if walk.broken else None
 
 
 async def sealed_rows(reader: Reader, chain: UUID, *, after: int = 0, limit: int = 1000) -> list[SealedRow]:

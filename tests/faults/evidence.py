@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import services
-from deploy.cli.audit import verify_trail
+from deploy.trails import verify_trail
 from services.backup.gateways.restic import Repository
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import File, UploadFile
 
-from deploy.cli.audit import verify_trail
+from deploy.trails import verify_trail
 from services.backup.gateways.files import FileStore
 from services.backup.gateways.keys import RepositoryKeys
 from services.billing.db.evidence_files import EvidenceFiles

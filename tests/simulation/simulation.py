@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from deploy.cli.audit import verify_trail
+from deploy.trails import verify_trail
 from shared.kit.audit_trail import first_break, sealed_rows
 from tests.simulation.agenda import Agenda, Dice, SimulatedClock
 from tests.simulation.company import Company

@@ -157,7 +157,8 @@ def test_a_chain_that_was_broken_before_the_backup_is_named(company: Company) ->
     changing("contracts", lambda tx: tx.execute(sa.text("UPDATE audit_rows SET at = at + 1 WHERE seq = 2")))
     company.back_up()
     (finding,) = told("restore-system", str(company.backup), "--verify", "--quiet", code=1)["findings"]
-    assert finding == "contracts: audit chain 00000000-0000-0000-0000-000000000007 does not hold at row 2."
+    chain = "contracts: audit chain 00000000-0000-0000-0000-000000000007"
+    assert finding == f"{chain} does not hold: row 2 does not have the hash it was sealed with."
 
 
 class Killed(BaseException):

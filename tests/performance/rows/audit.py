@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from deploy.cli.audit import verify_trail
+from deploy.trails import verify_trail
 from shared.kit.audit_trail import Sealer
 from tests.performance.figures import Aim, Effort, Figure, rate
 from tests.performance.rows import row
