@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from deploy import environment
-from deploy.opening import opened_log
-from services.billing.db import numbering
-from shared.events.billing import InvoiceIssued
-from shared.events.envelope import Amount
-from shared.kernel.ids import new_id
-from shared.kit import audit_trail
-from shared.kit.bus.outbox import SHARDS
-from shared.kit.bus.relay import Relay
-from shared.kit.db import Transaction
-from shared.kit.runtime import Runtime
-from tests.deploy.cli.test_commands import changing, mainstay, on, told
-
-CHAIN = UUID(int=7)
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
+from tests.deploy.cli.telling import next_number, seal_rows, tell_of_an_invoice
+from tests.deploy.cli.test_commands import mainstay, told
 
 
 @pytest.fixture
@@ -42,40 +27,6 @@ def put_back_after(database: Path, work: Callable[[], Any]) -> None:
     shutil.copy(database, copy)
     work()
     shutil.copy(copy, database)
-
-
-def tell_of_an_invoice(number: str) -> None:
-    amount = Amount(minor=100, currency="EUR")
-    fact = InvoiceIssued(
-        customer_id=CHAIN, invoice_id=new_id(), contract_id=new_id(), period_index=1, number=number,
-        net=amount, tax=amount, mailing=amount, total=amount, issued_at=NOW,
-    )  # fmt: skip
-
-    async def tell(runtime: Runtime) -> None:
-        async with runtime.database.transaction() as tx:
-            tx.publish(fact)
-        async with opened_log(environment.read_common()) as log:
-            assert await Relay(runtime.database, log, name="billing").publish_once(range(SHARDS)) == 1
-
-    on("billing", tell)
-
-
-def next_number() -> str:
-    async def take(tx: Transaction) -> str:
-        return str(await numbering.next_in(tx, "MS", 2026))
-
-    number: str = changing("billing", take)
-    return number
-
-
-def seal_rows(count: int) -> None:
-    async def work(runtime: Runtime) -> None:
-        async with runtime.database.transaction() as tx:
-            for number in range(count):
-                audit_trail.record(tx, CHAIN, "do", new_id(), number=number)
-        await audit_trail.Sealer(runtime.database, "billing", runtime.data_dir).seal()
-
-    on("billing", work)
 
 
 def test_a_number_that_was_told_since_the_backup_is_not_given_again(billing: Path) -> None:
@@ -105,19 +56,19 @@ def test_a_number_is_one_and_is_billings(billing: Path, service: str, number: st
 
 
 def test_the_audit_trail_verifies_again_and_goes_on_from_the_backup(billing: Path) -> None:
-    seal_rows(5)
-    put_back_after(billing, lambda: seal_rows(3))
+    seal_rows("billing", 5)
+    put_back_after(billing, lambda: seal_rows("billing", 3))
     (broken,) = told("audit", "verify", "billing", code=1)["breaks"]
     assert broken["reason"] == "is missing: the signed head is at 8"
     told("restored", "billing")
     assert told("audit", "verify", "billing")["rows"] == 5
-    seal_rows(4)
+    seal_rows("billing", 4)
     assert told("audit", "verify", "billing")["breaks"] == []
 
 
 def test_who_cannot_sign_cannot_say_that_a_shorter_trail_was_restored(billing: Path) -> None:
-    seal_rows(2)
-    put_back_after(billing, lambda: seal_rows(3))
+    seal_rows("billing", 2)
+    put_back_after(billing, lambda: seal_rows("billing", 3))
     heads = billing.parent / "audit" / "billing.heads.jsonl"
     first = heads.read_text().splitlines()[0]
     heads.write_text(heads.read_text() + first.replace('"key"', '"restored": true, "key"') + "\n")

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,20 +15,13 @@ import pytest
 from deploy import environment
 from deploy.opening import opened_log
 from deploy.services import SERVICES
-from services.billing.db import numbering
 from shared.events.billing import InvoiceIssued
-from shared.events.envelope import Amount
-from shared.kernel.ids import new_id
-from shared.kit import audit_trail
 from shared.kit.bus import positions
-from shared.kit.bus.outbox import SHARDS
 from shared.kit.bus.positions import Position, Stream
-from shared.kit.bus.relay import Relay
-from shared.kit.runtime import Runtime
-from tests.deploy.cli.test_commands import changing, on, park, told
+from tests.deploy.cli.telling import next_number, seal_rows, tell_of_an_invoice
+from tests.deploy.cli.test_commands import changing, park, told
 
-CHAIN = UUID(int=7)
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
+INVOICE = UUID(int=7)
 
 
 @dataclass
@@ -86,9 +78,9 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _live(company: Company) -> None:
     told("migrate")
     for service in SERVICES:
-        on(service, seal_rows)
+        seal_rows(service, 3)
     issue("MS-2026-000001")
-    stream = Stream(InvoiceIssued.topic(), str(CHAIN))
+    stream = Stream(InvoiceIssued.topic(), str(INVOICE))
     changing("notify", lambda tx: positions.write_positions(tx, "notify", {stream: Position(1, 1)}))
     changing("billing", park)
     evidence = company.folder / "evidence" / "ab" / "abcdef"
@@ -96,29 +88,10 @@ def _live(company: Company) -> None:
     evidence.write_bytes(b"%PDF-1.4 a bank statement")
 
 
-async def seal_rows(runtime: Runtime) -> None:
-    async with runtime.database.transaction() as tx:
-        for number in range(3):
-            audit_trail.record(tx, CHAIN, "do", new_id(), number=number, note="Grüße, 世界 \N{SNOWMAN}")
-    await audit_trail.Sealer(runtime.database, runtime.name, runtime.data_dir).seal()
-
-
 def issue(number: str) -> None:
     """Billing takes the next number, which is this one, and tells of the invoice."""
-    amount = Amount(minor=100, currency="EUR")
-    fact = InvoiceIssued(
-        customer_id=CHAIN, invoice_id=CHAIN, contract_id=CHAIN, period_index=1, number=number,
-        net=amount, tax=amount, mailing=amount, total=amount, issued_at=NOW,
-    )  # fmt: skip
-
-    async def tell(runtime: Runtime) -> None:
-        async with runtime.database.transaction() as tx:
-            assert str(await numbering.next_in(tx, "MS", 2026)) == number
-            tx.publish(fact)
-        async with opened_log(environment.read_common()) as log:
-            assert await Relay(runtime.database, log, name="billing").publish_once(range(SHARDS)) == 1
-
-    on("billing", tell)
+    assert next_number() == number
+    tell_of_an_invoice(number, invoice_id=INVOICE)
 
 
 def records_on_the_log() -> int:

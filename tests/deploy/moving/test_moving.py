@@ -20,9 +20,9 @@ from deploy.services import SERVICES
 from shared.kit import presence
 from shared.kit.bus.tables import consumer_offsets, parked_events
 from shared.kit.runtime import Runtime
+from tests.deploy.cli.telling import next_number, seal_rows
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
-from tests.deploy.cli.test_restored import next_number
-from tests.deploy.moving.conftest import Company, issue, records_on_the_log, seal_rows
+from tests.deploy.moving.conftest import Company, issue, records_on_the_log
 from tests.infrastructure.restic import ResticBinary
 
 
@@ -35,7 +35,7 @@ def test_all_of_it_is_there_again_and_goes_on(company: Company) -> None:
     assert all(epoch > 1 for epoch in restored["epochs"].values())
     for service in SERVICES:
         assert told("audit", "verify", service)["breaks"] == []
-        on(service, seal_rows)
+        seal_rows(service, 3)
         assert told("audit", "verify", service)["rows"] == 7, "three, that of the restore, and three"
     assert (new / "evidence/ab/abcdef").read_bytes() == (company.folder / "evidence/ab/abcdef").read_bytes()
     assert (new / "keys/audit.pem").read_bytes() == (company.folder / "keys/audit.pem").read_bytes()
