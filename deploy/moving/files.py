@@ -8,13 +8,14 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from deploy.moving.folders import Folders
 from deploy.moving.lines import Lines, line_of, read_lines, sha256_of, writing_lines
 from deploy.moving.manifest import NotWhole, PackedFile
 from deploy.progress import Progress
@@ -58,31 +59,32 @@ class CopiedFile(NamedTuple):
     sha256: str
 
 
-def copy_files(data_dir: Path, folder: Path, *, repositories: bool, progress: Progress) -> tuple[PackedFile, int]:
+def copy_files(folders: Folders, folder: Path, *, repositories: bool, progress: Progress) -> tuple[PackedFile, int]:
     """Into `folder`/files with a list beside it; returns the list and how many bytes were copied."""
     copied = 0
     with writing_lines(folder / LIST) as listed:
-        for number, path in enumerate(_to_copy(data_dir, repositories=repositories), start=1):
-            copied += _copy(data_dir, path, folder / FILES, listed)
+        for number, path in enumerate(_to_copy(folders, repositories=repositories), start=1):
+            copied += _copy(folders.root, path, folder / FILES, listed)
             progress.at(number)
     return PackedFile(path=LIST, lines=listed.count, sha256=listed.sha256), copied
 
 
-def _to_copy(data_dir: Path, *, repositories: bool) -> Iterator[Path]:
+def _to_copy(folders: Folders, *, repositories: bool) -> Iterator[Path]:
     """Paths below the data folder.
 
     Names come in descending order, so that of a restic repository in use the snapshots are copied before the index
     and the data that they need.
     """
     left_out = LEFT_OUT if repositories else LEFT_OUT | {REPOSITORIES}
-    for parent, folders, names in os.walk(data_dir):
-        here = Path(parent)
-        top = here == data_dir
-        folders[:] = sorted((name for name in folders if not (top and name in left_out)), reverse=True)
-        for name in sorted(names, reverse=True):
-            is_database = top and name.endswith(DATABASE_ENDS)
-            if not is_database and not (top and name in left_out) and not _is_unfinished(name):
-                yield (here / name).relative_to(data_dir)
+    for own in folders.all.values():
+        for parent, below, names in os.walk(own):
+            here = Path(parent)
+            top = here == own
+            below[:] = sorted((name for name in below if not (top and name in left_out)), reverse=True)
+            for name in sorted(names, reverse=True):
+                is_database = top and name.endswith(DATABASE_ENDS)
+                if not is_database and not (top and name in left_out) and not _is_unfinished(name):
+                    yield (here / name).relative_to(folders.root)
 
 
 def _is_unfinished(name: str) -> bool:
@@ -137,38 +139,41 @@ def listed_files(folder: Path) -> Iterator[CopiedFile]:
         yield file
 
 
-def check_room_for(folder: Path, data_dir: Path) -> None:
+def insist_on_room_for(folder: Path, folders: Folders, *, packed_each: bool) -> None:
     """Raises AnotherFileThere, naming the first, when a file of the backup would replace another one.
 
     A file of audit heads may be longer by now: what was signed since stays.
     """
     for file in listed_files(folder):
-        there = data_dir / file.path
-        if there.exists() and not _is_same(there, file) and not _goes_on(there, folder / FILES / file.path):
-            raise AnotherFileThere(f"{there} is another file than in the backup: move it away first.")
+        for there in folders.places_of(file.path, packed_each=packed_each):
+            if there.exists() and not _is_same(there, file) and not _goes_on(there, folder / FILES / file.path):
+                raise AnotherFileThere(f"{there} is another file than in the backup: move it away first.")
 
 
-def put_files(folder: Path, data_dir: Path, progress: Progress) -> int:
+def put_files(folder: Path, folders: Folders, *, packed_each: bool, progress: Progress) -> int:
     """Those that are not there; returns how many were written. Doing it again does no harm."""
     written = 0
     for number, file in enumerate(listed_files(folder), start=1):
-        there = data_dir / file.path
+        for there in folders.places_of(file.path, packed_each=packed_each):
+            if not there.exists():
+                _put(folder / FILES / file.path, file, there)
+                written += 1
         progress.at(number)
-        if there.exists():
-            continue
-        fresh = there.with_name(f"{there.name}.part")
-        fresh.unlink(missing_ok=True)
-        with (folder / FILES / file.path).open("rb") as read:
-            size, digest = _write_from(read, fresh)
-        if (size, digest) != (file.bytes, file.sha256):
-            fresh.unlink()
-            raise NotWhole(f"{folder / FILES / file.path} is damaged. Use another copy of the backup.")
-        fresh.chmod(file.mode)
-        give_to_owner_of(data_dir, fresh)
-        fresh.replace(there)
-        sync_folder(there.parent)
-        written += 1
     return written
+
+
+def _put(packed: Path, file: CopiedFile, there: Path) -> None:
+    fresh = there.with_name(f"{there.name}.part")
+    fresh.unlink(missing_ok=True)
+    with packed.open("rb") as read:
+        size, digest = _write_from(read, fresh)
+    if (size, digest) != (file.bytes, file.sha256):
+        fresh.unlink()
+        raise NotWhole(f"{packed} is damaged. Use another copy of the backup.")
+    fresh.chmod(file.mode)
+    give_to_owner_of(there.parent, fresh)
+    fresh.replace(there)
+    sync_folder(there.parent)
 
 
 def _is_same(path: Path, file: CopiedFile) -> bool:
@@ -183,13 +188,17 @@ def _goes_on(there: Path, packed: Path) -> bool:
         return read.read(len(before)) == before
 
 
-def keys_of(data_dir: Path, repository_key: Path | None) -> dict[str, bytes]:
-    """Every key file by its name in the data folder's keys/.
+def keys_of(folders: Folders, repository_key: Path | None) -> dict[str, bytes]:
+    """Every key file by its name in keys/, behind that of the service when each has a folder.
 
-    A repository key that is kept elsewhere comes along, with its successor and the one before while it is replaced.
+    A repository key, of which there is one, has its name alone. One that is kept elsewhere comes along, with its
+    successor and the one before while it is replaced.
     """
-    folder = data_dir / KEY_FOLDER
-    found = {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()}
+    found = {}
+    for before, own in folders.all.items():
+        for path in sorted((own / KEY_FOLDER).glob("*")):
+            if path.is_file():
+                found[path.name if path.name.startswith(REPOSITORY_KEY) else f"{before}{path.name}"] = path.read_bytes()
     if repository_key is not None:
         for path in (repository_key, *sorted(repository_key.parent.glob(f"{repository_key.name}.*"))):
             # Empty where a key before the one in use could be mounted and none is.
@@ -224,9 +233,9 @@ def unseal(path: Path, passphrase: str) -> dict[str, bytes]:
     return {name: base64.b64decode(key) for name, key in json.loads(opened).items()}
 
 
-def put_keys(keys: Mapping[str, bytes], data_dir: Path, repository_key: Path | None) -> None:
+def put_keys(keys: Mapping[str, bytes], folders: Folders, repository_key: Path | None) -> None:
     """Raises AnotherFileThere before anything is written, when one of them is there with another content."""
-    places = {_place(name, data_dir, repository_key): key for name, key in keys.items()}
+    places = {place: key for name, key in keys.items() for place in _places(name, folders, repository_key)}
     for path, key in places.items():
         if path.exists() and path.read_bytes() != key:
             raise AnotherFileThere(f"{path} is another key than in the backup: move it away first.")
@@ -237,10 +246,13 @@ def put_keys(keys: Mapping[str, bytes], data_dir: Path, repository_key: Path | N
             give_to_owner_of(path.parent, path)
 
 
-def _place(name: str, data_dir: Path, repository_key: Path | None) -> Path:
-    if repository_key is not None and name.startswith(REPOSITORY_KEY):
-        return repository_key.with_name(repository_key.name + Path(name).name.removeprefix(REPOSITORY_KEY))
-    return data_dir / KEY_FOLDER / Path(name).name
+def _places(name: str, folders: Folders, repository_key: Path | None) -> list[Path]:
+    """What all services signed with in one folder is the key of each in folders of their own."""
+    service, file = PurePath(name).parent.name, PurePath(name).name
+    if file.startswith(REPOSITORY_KEY):
+        here = repository_key or folders.of("backup") / KEY_FOLDER / REPOSITORY_KEY
+        return [here.with_name(here.name + file.removeprefix(REPOSITORY_KEY))]
+    return [own / KEY_FOLDER / file for before, own in folders.all.items() if service in ("", before.rstrip("/"))]
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:

@@ -61,7 +61,10 @@ class PackedService(_Part):
 
 
 class Manifest(_Part):
-    """`topics` are those of the records, `files` names what lies below files/, `keys` is a sealed file or None."""
+    """`topics` are those of the records, `files` names what lies below files/, `keys` is a sealed file or None.
+
+    `folder_per_service`: files and keys lay in one folder for each service, whose name their own begins with.
+    """
 
     format: int = FORMAT
     id: UUID
@@ -74,6 +77,7 @@ class Manifest(_Part):
     files: PackedFile
     file_bytes: int
     with_repositories: bool
+    folder_per_service: bool = False
     keys: PackedFile | None
 
     def service(self, name: str) -> PackedService:

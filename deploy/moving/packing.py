@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from deploy.moving import files, manifest
 from deploy.moving.cut import Snapshot, cut
-from deploy.moving.installation import Whole
+from deploy.moving.installation import Whole, insist_on_nobody
 from deploy.moving.lines import Digest, kind_of, line_of, writing_lines
 from deploy.moving.manifest import Manifest, PackedFile, PackedService, PackedTable
 from deploy.moving.records import Offsets, Scope, offsets_in, pack_records
@@ -36,16 +37,17 @@ class FolderTaken(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """`passphrase` seals the keys; None leaves them out."""
+    """`passphrase` seals the keys; None leaves them out. `stopped`: it is refused while a process runs."""
 
     kind: Literal["backup", "export"]
     passphrase: str | None
     repositories: bool
     records: Scope
+    stopped: bool = False
 
 
 async def pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) -> Manifest:
-    """Raises FolderTaken, NeverStill, CannotOpen, DatabaseAway, LogAway, NoRoom, PassphraseTooShort.
+    """Raises FolderTaken, ProcessesRun, NeverStill, CannotOpen, DatabaseAway, LogAway, NoRoom, PassphraseTooShort.
 
     The folder appears whole or not at all. What an earlier one left unfinished beside it is removed.
     """
@@ -70,6 +72,8 @@ def _make(folder: Path, unfinished: Path) -> None:
 async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) -> Manifest:
     for runtime in whole.runtimes.values():
         await insist_up_to_date(runtime)
+        if wanted.stopped:
+            await insist_on_nobody(runtime)
     if wanted.passphrase is not None:
         files.insist_on_length(wanted.passphrase)
     progress.begin("Waiting for a moment in which all stand still")
@@ -86,9 +90,11 @@ async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) 
         ]
     # After the rows that name them: a file is there before its row is, and stays.
     progress.begin("Copying files")
-    with SigningKeys(whole.data_dir).in_use():
+    with ExitStack() as stack:
+        for own in whole.folders.all.values():
+            stack.enter_context(SigningKeys(own).in_use())
         keys = _seal_keys(whole, folder, wanted.passphrase)
-        listed, size = files.copy_files(whole.data_dir, folder, repositories=wanted.repositories, progress=progress)
+        listed, size = files.copy_files(whole.folders, folder, repositories=wanted.repositories, progress=progress)
     return Manifest(
         id=new_id(),
         kind=wanted.kind,
@@ -100,6 +106,7 @@ async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) 
         files=listed,
         file_bytes=size,
         with_repositories=wanted.repositories,
+        folder_per_service=whole.folders.each,
         keys=keys,
     )
 
@@ -107,7 +114,7 @@ async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) 
 def _seal_keys(whole: Whole, folder: Path, passphrase: str | None) -> PackedFile | None:
     if passphrase is None:
         return None
-    return files.seal(files.keys_of(whole.data_dir, whole.repository_key), passphrase, folder / files.KEYS)
+    return files.seal(files.keys_of(whole.folders, whole.repository_key), passphrase, folder / files.KEYS)
 
 
 async def _pack_service(

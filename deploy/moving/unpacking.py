@@ -10,7 +10,7 @@ from uuid import UUID
 
 from deploy.moving import files
 from deploy.moving.checking import check
-from deploy.moving.installation import Whole
+from deploy.moving.installation import Whole, insist_on_nobody
 from deploy.moving.loading import LogNow, NotAsPacked, insist_on_empty, load
 from deploy.moving.manifest import Manifest, NotWhole, PackedService
 from deploy.moving.mark import Mark, mark_of, put_mark, take_mark_off
@@ -24,7 +24,7 @@ from services.notify.db import feeds
 from shared.events.envelope import Envelope
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Conflict, Invalid
-from shared.kit import audit_trail, migrations, presence
+from shared.kit import audit_trail, migrations
 from shared.kit.bus import outbox, restoring
 from shared.kit.bus.kafka_log import partition_of
 from shared.kit.bus.log import EventLog, Partition, stable_hash
@@ -38,16 +38,16 @@ class KeysMissing(Invalid):
     """The keys of the installation are needed before its data can be restored."""
 
 
+class FolderForEach(Conflict):
+    """This backup has a folder for each service."""
+
+
 class ClockMoved(Conflict):
     """This installation's clock was moved ahead of real time."""
 
 
 class LogNotEmpty(Conflict):
     """The event log holds records already."""
-
-
-class ProcessesRun(Conflict):
-    """Nothing of an installation runs while it is restored."""
 
 
 class LaterRevision(Conflict):
@@ -86,8 +86,9 @@ class Unpacked:
 async def unpack(whole: Whole, folder: Path, wishes: Wishes, progress: Progress) -> Unpacked | None:
     """None when an earlier try had done all but the last step, which is done now.
 
-    Raises NotWhole, TargetNotEmpty, LogNotEmpty, ProcessesRun, KeysMissing, WrongPassphrase, AnotherFileThere,
-    ClockMoved, LaterRevision, DatabaseAway, LogAway, NoRoom. No process of the installation may run meanwhile.
+    Raises NotWhole, FolderForEach, TargetNotEmpty, LogNotEmpty, ProcessesRun, KeysMissing, WrongPassphrase,
+    AnotherFileThere, ClockMoved, LaterRevision, DatabaseAway, LogAway, NoRoom. No process of the installation may run
+    meanwhile.
     """
     packed, findings = check(folder, progress)
     if findings:
@@ -97,7 +98,7 @@ async def unpack(whole: Whole, folder: Path, wishes: Wishes, progress: Progress)
         await _take_marks_off(whole)
         return None
     await _insist_on_room(whole, packed, marks, wishes)
-    files.check_room_for(folder, whole.data_dir)
+    files.insist_on_room_for(folder, whole.folders, packed_each=packed.folder_per_service)
     _put_keys(whole, folder, packed, wishes.passphrase)
     unpacked = await _unpack(whole, folder, packed, marks, wishes, progress)
     for runtime in whole.runtimes.values():
@@ -121,7 +122,7 @@ async def _unpack(
     for runtime in to_load:
         await put_mark(runtime.database, Mark(packed.id, "loading"))
     progress.begin("Copying files")
-    written = files.put_files(folder, whole.data_dir, progress)
+    written = files.put_files(folder, whole.folders, packed_each=packed.folder_per_service, progress=progress)
     for runtime in to_load:
         of_service = packed.service(runtime.name)
         await _bring_to(runtime, of_service.revision)
@@ -148,6 +149,11 @@ async def _unpack(
 
 async def _insist_on_room(whole: Whole, packed: Manifest, marks: Mapping[str, Mark | None], wishes: Wishes) -> None:
     """Everything that can be refused is refused before anything is changed."""
+    if packed.folder_per_service and not whole.folders.each:
+        raise FolderForEach(
+            f"Each service had a data folder of its own, with an audit key in it, when this {packed.kind} was made, "
+            "and those do not become one: say --folder-per-service."
+        )
     for service in packed.services:
         runtime = whole.runtimes[service.name]
         if service.clock_moved and whole.common.clock != "virtual":
@@ -155,23 +161,11 @@ async def _insist_on_room(whole: Whole, packed: Manifest, marks: Mapping[str, Ma
                 f"The clock of this {packed.kind}'s {service.name} was moved ahead of real time, and this installation "
                 "runs on the system clock: what was dated in the future would wait for it. Set MAINSTAY_CLOCK=virtual."
             )
-        await _insist_on_nobody(runtime)
+        await insist_on_nobody(runtime)
         if marks[service.name] is None:
             await _insist_on_new(runtime, service)
     if not any(marks.values()) and not wishes.old_log:
         await _insist_on_empty_log(whole.log, {*TOPICS, *packed.topics})
-
-
-async def _insist_on_nobody(runtime: Runtime) -> None:
-    if await migrations.current(runtime.database) is None:
-        return
-    async with runtime.database.reading() as reader:
-        there = await presence.running(reader)
-    if there:
-        raise ProcessesRun(
-            f"Processes of {runtime.name} still run: {', '.join(map(str, there))}. Stop them; one that was killed "
-            f"counts as gone {presence.GONE_AFTER_SECONDS:.0f} s after its last sign."
-        )
 
 
 async def _insist_on_new(runtime: Runtime, packed: PackedService) -> None:
@@ -213,12 +207,14 @@ def _put_keys(whole: Whole, folder: Path, packed: Manifest, passphrase: str | No
         if passphrase is None:
             raise KeysMissing("This backup holds keys that are sealed: name the --passphrase-file.")
         keys = files.unseal(folder / packed.keys.path, passphrase)
-        files.put_keys(keys, whole.data_dir, whole.repository_key)
-    elif not (whole.data_dir / files.KEY_FOLDER / "audit.pem").is_file():
-        raise KeysMissing(
-            f"This backup holds no keys: put those of the installation into {whole.data_dir / files.KEY_FOLDER} first. "
-            "Without them no audit head can be verified and no remote or local repository opened."
-        )
+        files.put_keys(keys, whole.folders, whole.repository_key)
+        return
+    for own in whole.folders.all.values():
+        if not (own / files.KEY_FOLDER / "audit.pem").is_file():
+            raise KeysMissing(
+                f"This backup holds no keys: put those of the installation into {own / files.KEY_FOLDER} first. "
+                "Without them no audit head can be verified and no remote or local repository opened."
+            )
 
 
 async def _log_now(whole: Whole, packed: Manifest) -> LogNow:

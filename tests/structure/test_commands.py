@@ -23,7 +23,7 @@ WITHOUT_JSON = {
     "kubernetes secrets": "what it prints is a manifest",
 }
 """Commands that print no result, or one in a form of its own."""
-SHOW_PROGRESS = ("audit.py", "keys.py", "moving.py", "parked.py", "restored.py")
+SHOW_PROGRESS = ("audit.py", "keys.py", "moving/into.py", "moving/out.py", "parked.py", "restored.py")
 
 
 def commands(command: Any = COMMAND, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -225,6 +225,19 @@ def test_nothing_is_restored_under_processes_that_run(company: Company) -> None:
     on("billing", restore_meanwhile)
 
 
+def test_nothing_is_exported_from_under_processes_that_run_unless_that_is_wanted(company: Company) -> None:
+    place = f"{company.backup}-2"
+
+    async def export_meanwhile(runtime: Runtime) -> None:
+        async with presence.present(runtime.database, "api", lambda: None):
+            done = await asyncio.to_thread(mainstay, "export", place, *company.keys)
+            assert (done.returncode, "Processes of notify still run: api" in done.stderr) == (1, True), done.stderr
+            done = await asyncio.to_thread(mainstay, "export", place, "--while-running", *company.keys)
+            assert done.returncode == 0, done.stderr
+
+    on("notify", export_meanwhile)
+
+
 def test_a_place_that_cannot_be_written_is_named(company: Company) -> None:
     done = mainstay("backup-system", str(company.passphrase_file / "below"), *company.keys)
     assert (done.returncode, str(company.passphrase_file) in done.stderr) == (3, True)
