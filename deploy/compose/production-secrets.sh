@@ -14,7 +14,7 @@ main() {
     # Two at once would write into each other's files.
     exec {lock}<.
     flock "$lock"
-    for user in contracts billing backup notify topics operator; do
+    for user in contracts billing backup notify topics backup-system restore-system operator; do
         [ -e "kafka_${user}_password" ] || openssl rand -hex 32 | kept "kafka_${user}_password"
     done
     [ -e notify_smtp_password ] || kept notify_smtp_password </dev/null

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
+from deploy.moving.records import READERS
 from deploy.services import SERVICES, told_by, topics_of
 from shared.events.registry import PARTNER_TOPIC_PREFIX, TOPICS, partner_topic
 from shared.kit.bus.kafka_client import GROUP_PREFIX
@@ -19,6 +20,10 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
 TOPICS_USER = "mainstay-topics"
 """The user of the job that creates topics; services themselves may not."""
+BACKUP_SYSTEM_USER = "mainstay-backup-system"
+"""The user of `mainstay backup-system` and `export`: it reads everything, and writes nothing."""
+RESTORE_SYSTEM_USER = "mainstay-restore-system"
+"""The user of `mainstay restore-system` and `import`; nobody signs in as it while the installation runs."""
 ANY_PARTNER = "{id}"
 """Stands for a partner's id in the template of all partners."""
 PARTNER_BYTES_PER_SECOND = 1_048_576
@@ -46,8 +51,8 @@ class User:
 
 
 def users() -> list[User]:
-    """The services' users and the topics job's; partners come one by one."""
-    return [*map(service_user, SERVICES), topics_user()]
+    """The services' users and those of jobs; partners come one by one."""
+    return [*map(service_user, SERVICES), topics_user(), backup_system_user(), restore_system_user()]
 
 
 def service_user(service: str) -> User:
@@ -68,6 +73,26 @@ def topics_user() -> User:
     declared = [Acl("topic", "literal", topic, ("Create", "Describe", "DescribeConfigs")) for topic in TOPICS]
     partners = Acl("topic", "prefixed", PARTNER_TOPIC_PREFIX, ("Describe", "DescribeConfigs"))
     return User(TOPICS_USER, [*declared, partners])
+
+
+def backup_system_user() -> User:
+    """Reads every topic, in groups that nobody else joins."""
+    groups = Acl("group", "prefixed", f"{GROUP_PREFIX}{READERS}", ("Describe", "Read"))
+    return User(BACKUP_SYSTEM_USER, [*_every_topic("Describe", "Read"), groups])
+
+
+def restore_system_user() -> User:
+    """Makes and fills every topic; from an old log it reads what each service told, as that service would."""
+    groups = [
+        Acl("group", "literal", f"{GROUP_PREFIX}{reader_after_restore(service)}", ("Describe", "Read"))
+        for service in SERVICES
+    ]
+    return User(RESTORE_SYSTEM_USER, [*_every_topic("Create", "Describe", "Read", "Write"), *groups])
+
+
+def _every_topic(*operations: Operation) -> list[Acl]:
+    declared = [Acl("topic", "literal", topic, operations) for topic in TOPICS]
+    return [*declared, Acl("topic", "prefixed", PARTNER_TOPIC_PREFIX, operations)]
 
 
 def partner_user(partner_id: object = ANY_PARTNER) -> User:

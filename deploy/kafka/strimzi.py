@@ -6,8 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from deploy.docs import yaml
-from deploy.kafka.acls import Acl, User, partner_user, service_user
-from deploy.services import SERVICES
+from deploy.kafka.acls import TOPICS_USER, Acl, User, partner_user, users
 from shared.events.registry import TOPICS, partner_topic
 from shared.kit.settings import CommonSettings
 
@@ -22,11 +21,14 @@ Resource = dict[str, Any]
 
 
 def documents() -> dict[str, str]:
-    """Path below the checkout → text: all topics, and a user with its ACLs for each service."""
+    """Path below the checkout → text: all topics, and each user with its ACLs.
+
+    The job that makes topics has none: Strimzi makes them.
+    """
     partitions = _default("kafka_partitions")
     return {
         f"{FOLDER}/topics.yaml": _MADE + _documents([topic(name, partitions) for name in TOPICS]),
-        f"{FOLDER}/users.yaml": _MADE + _documents([user(service_user(service)) for service in SERVICES]),
+        f"{FOLDER}/users.yaml": _MADE + _documents([user(each) for each in users() if each.name != TOPICS_USER]),
     }
 
 

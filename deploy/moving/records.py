@@ -25,6 +25,8 @@ from shared.kit.bus.tables import consumer_offsets
 
 LOG = "log/records.jsonl.gz"
 BATCH = 500
+READERS = "moving."
+"""What the names begin with by which the log is read for a backup."""
 
 Scope = Literal["whole", "unread"]
 """`unread`: only what some consumer has not read."""
@@ -70,7 +72,7 @@ async def pack_records(
 
     Of a record without a number nobody could tell that it was read before, so it is taken only while it is unread.
     """
-    partners = await _partner_topics(snapshots)
+    partners = await _partner_topics(log, snapshots)
     unread_from = _unread_from(offsets)
     topics = [*TOPICS, *(partners if scope == "whole" else ())]
     begin = {} if scope == "whole" else unread_from
@@ -116,7 +118,7 @@ async def _everything(
     log: EventLog, topics: Collection[str], begin: Mapping[Partition, int]
 ) -> AsyncIterator[Sequence[Delivered]]:
     if not isinstance(log, SqlLog):
-        async for records in all_on(log, f"moving.{new_id()}", topics, begin_at=begin):
+        async for records in all_on(log, f"{READERS}{new_id()}", topics, begin_at=begin):
             yield records
         return
     # Without a subscription, whose leases would stay behind as rows.
@@ -145,12 +147,16 @@ def _is_later(record: Delivered, told: Mapping[Stream, Position], partners: Mapp
     return position is not None and position > told.get(Stream(record.topic, record.key), Position(0, 0))
 
 
-async def _partner_topics(snapshots: Mapping[str, Snapshot]) -> dict[str, IsForgotten]:
-    """Topics outside the published language, and which of their records are later than the snapshots."""
+async def _partner_topics(log: EventLog, snapshots: Mapping[str, Snapshot]) -> dict[str, IsForgotten]:
+    """Topics outside the published language, and which of their records are later than the snapshots.
+
+    One that has not been made yet holds nothing, and whoever backs up makes none.
+    """
+    there = await log.topics()
     found: dict[str, IsForgotten] = {}
     for service, snapshot in snapshots.items():
         found |= await memory_of(service).topics(snapshot.reader)
-    return found
+    return {topic: is_forgotten for topic, is_forgotten in found.items() if topic in there}
 
 
 def _unread_from(offsets: Mapping[str, Offsets]) -> dict[Partition, int]:

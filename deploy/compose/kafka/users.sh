@@ -14,7 +14,7 @@ ssl.keystore.location=/run/secrets/kafka_keystore
 ssl.truststore.type=PEM
 ssl.truststore.location=/run/secrets/kafka_ca
 EOF
-    for user in contracts billing backup notify topics operator; do set_password "$user"; done
+    for user in contracts billing backup notify topics backup-system restore-system operator; do set_password "$user"; done
 }
 
 # In a file: arguments can be read by others.

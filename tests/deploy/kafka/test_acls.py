@@ -6,9 +6,16 @@ import itertools
 import shlex
 from uuid import UUID
 
-from deploy.kafka.acls import PARTNER_BYTES_PER_SECOND, partner_user, topics_user, users
-from deploy.services import SERVICES, topics_of
-from shared.events.registry import FACTS, TOPICS
+from deploy.kafka.acls import (
+    PARTNER_BYTES_PER_SECOND,
+    RESTORE_SYSTEM_USER,
+    TOPICS_USER,
+    backup_system_user,
+    partner_user,
+    users,
+)
+from deploy.services import SERVICES, told_by, topics_of
+from shared.events.registry import TOPICS
 from tests.deploy.cli.test_commands import mainstay, told
 
 PARTNER = UUID("01a20700-0000-7000-8000-000000000001")
@@ -26,26 +33,32 @@ def allowed(operation: str, *, resource: str = "topic", pattern: str = "literal"
     }
 
 
-def test_a_topic_is_written_by_its_producer_only() -> None:
-    written = allowed("Write")
-    assert written.pop("mainstay-topics") == set()
-    assert written == {
-        f"mainstay-{service}": {fact.topic() for fact in FACTS if fact.producer == service} for service in SERVICES
+def test_a_topic_is_written_by_its_producer_only_until_all_is_restored() -> None:
+    written, in_partners = allowed("Write"), allowed("Write", pattern="prefixed")
+    assert (written.pop(RESTORE_SYSTEM_USER), in_partners.pop(RESTORE_SYSTEM_USER)) == (set(TOPICS), {"partner."})
+    assert {name: topics for name, topics in written.items() if topics} == {
+        f"mainstay-{service}": set(told_by(service)) for service in SERVICES
     }
-    assert allowed("Write", pattern="prefixed") == {user.name: set() for user in users()} | {
-        "mainstay-notify": {"partner."}
-    }
+    assert {name: topics for name, topics in in_partners.items() if topics} == {"mainstay-notify": {"partner."}}
+
+
+def test_who_backs_up_reads_everything_in_groups_of_its_own_and_does_nothing_else() -> None:
+    acls = backup_system_user().acls
+    assert {acl.name for acl in acls if acl.resource == "topic"} == {*TOPICS, "partner."}
+    assert [(acl.name, acl.pattern) for acl in acls if acl.resource == "group"] == [("mainstay.moving.", "prefixed")]
+    assert {operation for acl in acls for operation in acl.operations} == {"Describe", "Read"}
 
 
 def test_a_service_reads_what_it_hears_and_what_it_told() -> None:
     read = allowed("Read")
     for service in SERVICES:
-        own = {fact.topic() for fact in FACTS if fact.producer == service}
-        assert read[f"mainstay-{service}"] == own | set(topics_of(service))
+        assert read[f"mainstay-{service}"] == set(told_by(service)) | set(topics_of(service))
 
 
-def test_only_the_topics_job_creates_declared_topics() -> None:
-    assert allowed("Create") == {user.name: set() for user in users()} | {topics_user().name: set(TOPICS)}
+def test_only_the_topics_job_and_a_restore_create_declared_topics() -> None:
+    creators = {name for name, topics in allowed("Create").items() if topics}
+    assert creators == {TOPICS_USER, RESTORE_SYSTEM_USER}
+    assert allowed("Create")[TOPICS_USER] == set(TOPICS)
 
 
 def test_a_partner_reads_its_own_topic_and_joins_groups_of_its_own() -> None:

@@ -15,9 +15,9 @@ from aiokafka.protocol.admin import DescribeClientQuotasRequest
 from deploy.doctor.examining import examine
 from deploy.doctor.finding import Finding
 from deploy.kafka.acls import PARTNER_BYTES_PER_SECOND
-from deploy.services import SERVICES, topics_of
+from deploy.services import SERVICES, told_by, topics_of
 from services.notify.db.tables import partners
-from shared.events.registry import FACTS, partner_topic
+from shared.events.registry import partner_topic
 from shared.kernel.ids import new_id
 from shared.kit.bus.kafka_client import KafkaSettings, administering
 from shared.kit.bus.kafka_log import KafkaLog
@@ -60,7 +60,7 @@ async def write(settings: KafkaSettings, topics: Collection[str], *, key: str) -
 
 async def test_each_service_tells_hears_and_learns_again_with_what_it_is_allowed(secured_kafka: SecuredKafka) -> None:
     key = str(new_id())
-    own = {service: {fact.topic() for fact in FACTS if fact.producer == service} for service in SERVICES}
+    own = {service: set(told_by(service)) for service in SERVICES}
     for service in SERVICES:
         await write(secured_kafka.settings(f"mainstay-{service}"), own[service], key=key)
     for service in SERVICES:
