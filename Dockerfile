@@ -27,7 +27,10 @@ LABEL org.opencontainers.image.title="Mainstay" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim"
 RUN groupadd --gid 10001 mainstay \
  && useradd --uid 10001 --gid 10001 --home-dir /var/lib/mainstay --no-create-home --shell /usr/sbin/nologin mainstay \
- && install -d -o 10001 -g 10001 -m 0750 /var/lib/mainstay && install -d /run/secrets
+ && install -d -o 10001 -g 10001 -m 0750 /var/lib/mainstay && install -d /run/secrets \
+ # Where a command for the whole installation has every service's volume: a new one takes its owner over from here.
+ && for folder in mainstay mainstay/contracts mainstay/billing mainstay/backup mainstay/notify backups; do \
+      install -d -o 10001 -g 10001 -m 0750 "/srv/$folder"; done
 COPY --chmod=0755 deploy/docker/answers /usr/local/bin/answers
 # What `answers` asks; a worker's container names its own port.
 ENV HEALTH_URL=http://127.0.0.1:8000/readyz

@@ -21,6 +21,7 @@ main() {
     keep backup_key openssl rand 32
     # Empty but while the key before the one in use may still open a backup: docs/operations/keys.md.
     keep backup_key_retired true
+    keep system_passphrase password
     keep adding_password password
     keep deleting_password password
     keep rest_server_users users adding_password

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from pydantic_settings import BaseSettings
 
+from deploy.cli.main import app
 from deploy.kafka.acls import TOPICS_USER, user_of, users
 from deploy.services import SERVICES, settings_of
 from deploy.site.settings import SiteSettings
@@ -26,10 +29,12 @@ from tests.deploy.compose.files import (
     services_of,
 )
 
+COMMANDS = typer.main.get_group(app).commands
 EVERYTHING = [(overlay, name) for overlay in OVERLAYS for name in services_of(overlay)]
 THIRD_PARTY = {"postgres:17", "apache/kafka:4.1.0", "restic/rest-server:0.13.0"}
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY\b|REPOSITORIES|DATABASE_URL|JAAS")
 HARMLESS = re.compile(r"_FILE$|^MAINSTAY_SECRETS_DIR$|_SASL_JAAS_CONFIG$")
+SYSTEM = ("backup-system", "restore-system")
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 
 
@@ -77,12 +82,38 @@ def test_every_secret_is_a_file_in_one_folder(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_service_holds_another_services_secret(overlay: str) -> None:
-    trusted = {"postgres", "migrate", "kafka-users", "operator"}
+    trusted = {"postgres", "migrate", "kafka-users", "operator", *SYSTEM}
     for name, service in services_of(overlay).items():
         own = name.rpartition("-")[0]
         others = {other for other in SERVICES if other != own}
         held = {secret for secret in secrets_of(service) for other in others if f"_{other}_" in f"_{secret}"}
         assert name in trusted or not held, f"{name} holds {sorted(held)}"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("name", SYSTEM)
+def test_the_whole_installation_is_moved_with_the_files_and_keys_of_every_service(overlay: str, name: str) -> None:
+    services = services_of(overlay)
+    mounted = dict(each.rsplit(":", 1) for each in services[name]["volumes"])
+    data = services[name]["environment"]["MAINSTAY_DATA_DIR"]
+    for service in SERVICES:
+        assert services[f"{service}-worker"]["volumes"] == [f"{service}-data:/var/lib/mainstay"]
+        assert mounted[f"{service}-data"] == f"{data}/{service}"
+    assert mounted["${DEPLOY_BACKUPS:-system-backups}"] == "/srv/backups"
+    assert {"backup_key", "system_passphrase"} <= secrets_of(services[name])
+    assert services[name]["profiles"] == ["operator"], "whoever starts an installation does not start this"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_backup_is_made_with_options_that_there_are(overlay: str, tmp_path: Path) -> None:
+    passphrase = tmp_path / "system_passphrase"
+    passphrase.touch()
+    given = [
+        re.sub(r"\$\{\w+:-(.*)\}", r"\1", each).replace("/run/secrets", str(tmp_path))
+        for each in services_of(overlay)["backup-system"]["command"]
+    ]
+    asked = COMMANDS[given[0]].make_context(given[0], given[1:]).params
+    assert (asked["place"], asked["keep"], asked["folder_per_service"]) == ("/srv/backups", 7, True)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -191,6 +222,8 @@ def test_every_kafka_user_has_its_password_and_its_own_rights() -> None:
     names = {services[f"{service}-worker"]["environment"]["MAINSTAY_KAFKA_USERNAME"] for service in SERVICES}
     assert names == {user_of(service) for service in SERVICES}
     assert services["topics"]["environment"]["MAINSTAY_KAFKA_USERNAME"] == TOPICS_USER
+    for name in SYSTEM:
+        assert services[name]["environment"]["MAINSTAY_KAFKA_USERNAME"] == f"mainstay-{name}"
     given = {
         f"mainstay-{secret.split('_')[1]}" for secret in secrets_of(services["kafka-users"]) if "password" in secret
     }
