@@ -41,7 +41,8 @@ def secrets_of(overlay: Overlay, database_host: str | None = None) -> dict[str, 
     made = {f"{service}-database": _database(service, host) for service in SERVICES}
     if overlay == "development":
         return made | {"postgres": {"password": _password()}}
-    return made | {"backup-key": {"key": secrets.token_bytes(KEY_BYTES)}} | _repositories()
+    made |= {"backup-key": {"key": secrets.token_bytes(KEY_BYTES)}}
+    return made | {"system-passphrase": {"passphrase": _password()}} | _repositories()
 
 
 def _database(service: str, host: str) -> Data:

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
+from deploy.kafka.acls import users
 from deploy.services import SERVICES
 from tests.deploy.kubernetes.rendered import pod_of, workloads
 
-MADE_BY_STRIMZI = {"kafka-cluster-ca-cert", *(f"mainstay-{service}" for service in SERVICES)}
+MADE_BY_STRIMZI = {"kafka-cluster-ca-cert", *(user.name for user in users())}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ KUBERNETES = {"1.35": "v1.35.4", "1.37": "v1.37.2"}
 KINDS = [
     "core.v1.Namespace", "core.v1.ServiceAccount", "core.v1.ConfigMap", "core.v1.Service", "core.v1.Secret",
     "core.v1.PersistentVolumeClaim", "apps.v1.Deployment", "apps.v1.StatefulSet", "batch.v1.Job",
+    "batch.v1.CronJob",
     "policy.v1.PodDisruptionBudget", "autoscaling.v2.HorizontalPodAutoscaler",
     "networking.v1.NetworkPolicy", "networking.v1.Ingress",
 ]  # fmt: skip

@@ -36,18 +36,29 @@ def name_of(resource: Resource) -> str:
 
 def workloads(overlay: str) -> list[Resource]:
     """Everything of ours that makes pods."""
-    return resources(overlay, "Deployment", "StatefulSet", "Job")
+    return resources(overlay, "Deployment", "StatefulSet", "Job", "CronJob")
+
+
+def ends(workload: Resource) -> bool:
+    """Its pods do one thing and are done."""
+    return workload["kind"] in {"Job", "CronJob"}
 
 
 def pod_of(workload: Resource) -> Resource:
     """The template's spec."""
-    found: Resource = workload["spec"]["template"]["spec"]
+    found: Resource = _template_of(workload)["spec"]
     return found
 
 
 def labels_of(workload: Resource) -> dict[str, str]:
     """Those of its pods."""
-    found: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    found: dict[str, str] = _template_of(workload)["metadata"]["labels"]
+    return found
+
+
+def _template_of(workload: Resource) -> Resource:
+    spec = workload["spec"]
+    found: Resource = (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.kafka import acls
 from deploy.services import SERVICES, settings_of
 from shared.events.registry import TOPICS
 from shared.kit.bus.metrics import LAG_RECORDS
@@ -18,6 +19,7 @@ from tests.deploy.kubernetes.rendered import (
     REPLICATED,
     Resource,
     containers,
+    ends,
     labels_of,
     name_of,
     pod_of,
@@ -39,6 +41,8 @@ CONNECTIONS_BESIDE_THE_POOL = 1
 """A process listens on one more for what others commit."""
 FOR_OTHERS = 20
 """The operator, a backup, a person."""
+STRIMZIS = {acls.TOPICS_USER}
+"""Users whose work Strimzi does."""
 WAVE = "argocd.argoproj.io/sync-wave"
 
 
@@ -80,7 +84,7 @@ def test_every_container_is_confined_and_states_what_it_needs(overlay: str) -> N
 @ANY_OVERLAY
 def test_every_process_that_stays_is_probed_while_it_starts_lives_and_serves(overlay: str) -> None:
     for workload in workloads(overlay):
-        if workload["kind"] != "Job":
+        if not ends(workload):
             for container in pod_of(workload)["containers"]:
                 assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name_of(workload)
     for service in SERVICES:
@@ -94,7 +98,7 @@ def test_every_process_that_stays_has_a_disruption_budget(overlay: str) -> None:
     budgets = [one["spec"]["selector"]["matchLabels"].items() for one in resources(overlay, "PodDisruptionBudget")]
     for workload in workloads(overlay):
         covering = [budget for budget in budgets if budget <= labels_of(workload).items()]
-        assert len(covering) == (0 if workload["kind"] == "Job" else 1), name_of(workload)
+        assert len(covering) == (0 if ends(workload) else 1), name_of(workload)
 
 
 @ANY_REPLICATED
@@ -185,6 +189,8 @@ def test_a_pod_gets_the_secrets_of_its_own_service_only(overlay: str) -> None:
 @ANY_OVERLAY
 def test_what_several_nodes_write_to_lets_them(overlay: str) -> None:
     modes = {one["metadata"]["name"]: one["spec"]["accessModes"] for one in resources(overlay, "PersistentVolumeClaim")}
+    if overlay == "examples/installation":
+        assert modes.pop("system-backups") == ["ReadWriteOnce"], "one pod at a time"
     expected = {f"{service}-files" for service in SERVICES} | {"billing-evidence"}
     assert modes.keys() == expected
     assert {tuple(mode) for mode in modes.values()} == {
@@ -201,6 +207,18 @@ def test_a_service_keeps_its_files_where_its_other_processes_find_them() -> None
         "Deployment/backup-api": {"backup-files": "/var/lib/mainstay"},
         "Deployment/notify-api": {},
     }
+
+
+def test_a_nightly_backup_has_the_files_of_every_service_and_makes_one_at_a_time() -> None:
+    (nightly,) = resources("examples/installation", "CronJob")
+    assert nightly["spec"]["concurrencyPolicy"] == "Forbid"
+    kept = {one["metadata"]["name"] for one in resources("examples/installation", "PersistentVolumeClaim")}
+    claims = claims_of(nightly)
+    assert claims.keys() == kept
+    for service in SERVICES:
+        assert claims[f"{service}-files"] == f"/srv/mainstay/{service}"
+    assert claims["billing-evidence"] == "/srv/mainstay/billing/evidence", "where billing's API has it, below its files"
+    assert claims["system-backups"] == "/srv/backups"
 
 
 @ANY_REPLICATED
@@ -255,7 +273,7 @@ def test_every_user_of_kafka_signs_in_and_has_its_own_rights(overlay: str) -> No
     for listener in kafka["spec"]["kafka"]["listeners"]:
         assert (listener["tls"], listener["authentication"]) == (True, {"type": "scram-sha-512"})
     users = {one["metadata"]["name"]: one["spec"] for one in resources(overlay, "KafkaUser")}
-    assert {f"mainstay-{service}" for service in SERVICES} == {name for name in users if name.startswith("mainstay-")}
+    assert {name for name in users if name.startswith("mainstay-")} == {user.name for user in acls.users()} - STRIMZIS
     assert {spec["authorization"]["type"] for spec in users.values()} == {"simple"}
 
 
