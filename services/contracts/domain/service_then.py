@@ -45,7 +45,7 @@ def service_then(
     """None: `at` lies before the service began. `before`, `after`: the paid periods around `at`."""
     if before is None:
         return None
-    here = {"period_index": before.index, "agreement_version": before.agreement_version}
+    here: dict[str, Any] = {"period_index": before.index, "agreement_version": before.agreement_version}
     if at < before.ends_at:
         return ServiceThen(**here, served=True)
     if after is not None:
