@@ -14,6 +14,7 @@ from services.contracts.api import (
     contracts,
     customers,
     incidents,
+    work_in_progress,
     work_requests,
 )
 from services.contracts.db import agreements as agreement_folders
@@ -66,6 +67,7 @@ def create_app(runtime: Runtime) -> FastAPI:
             work_requests.router,
             condition_declarations.router,
             incidents.router,
+            work_in_progress.router,
             decisions.router(),
         ],
         handlers=consumers.handlers,

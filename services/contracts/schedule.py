@@ -1,10 +1,11 @@
-"""What contracts does when time passes: both timers look at the contract and do whatever is due."""
+"""What contracts does when time passes: timers look at a contract, or at work that was done, and do what is due."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from services.contracts.use_cases.happenings import PERIOD_ENDS, WINDOW_OPENS, let_time_pass
+from services.contracts.use_cases.work_in_progress import SIGN_OFF, sign_off_by_time
 from shared.kit.db import Transaction
 from shared.kit.schedule import Timer, Timers
 
@@ -14,3 +15,8 @@ timers = Timers()
 @timers.when_some(WINDOW_OPENS, PERIOD_ENDS)
 async def time_passes(tx: Transaction, due: Sequence[Timer]) -> None:
     await let_time_pass(tx, due)
+
+
+@timers.when(SIGN_OFF)
+async def nobody_objected(tx: Transaction, timer: Timer) -> None:
+    await sign_off_by_time(tx, timer.subject_id)

@@ -17,6 +17,7 @@ from shared.kit import migrations
 from shared.kit.db import Database
 from shared.kit.runtime import embedded_authenticator
 from shared.kit.settings import CommonSettings
+from tests.contracts.stories.work import WorkStory
 from tests.contracts.story import Story
 from tests.infrastructure.postgres import PostgresServer
 from tests.support.service import ServiceUnderTest, service_under_test
@@ -77,6 +78,11 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[ServiceUnd
 @pytest.fixture
 def story(service: ServiceUnderTest) -> Story:
     return Story(service)
+
+
+@pytest.fixture
+def work(service: ServiceUnderTest) -> WorkStory:
+    return WorkStory(service)
 
 
 def _empty(connection: Connection) -> None:

@@ -22,15 +22,14 @@ from shared.events.contracts import (
     ContractWithdrawn,
     RenewalRequested,
     StopRequested,
-    WorkCompleted,
-    WorkRefused,
+    WorkStarted,
     WorkWithdrawn,
 )
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
 from tests.backup.world import World
 from tests.billing.story import Story as Billing
-from tests.contracts.story import OPENS
+from tests.contracts.story import HOUR, OPENS
 from tests.contracts.story import Story as Contracts
 from tests.hostile.planted import opened
 from tests.infrastructure.postgres import PostgresServer
@@ -146,20 +145,30 @@ async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: C
         "channel": "portal",
     }
     work = (await contracts.http.post(f"/v1/contracts/{contracts.contract}/work-requests", json=body)).json()["id"]
+    now = await contracts.service.now()
+    slot = {
+        "starts_at": now.isoformat(),
+        "ends_at": (now + HOUR).isoformat(),
+        "place": "remote",
+        "technician": "dev-technician",
+    }
+    for verb, sent in (("assess", {}), ("accept", None), ("schedule", slot)):
+        answer = await contracts.technician.post(f"/v1/work-requests/{work}/{verb}", json=sent)
+        assert answer.status_code == 200, answer.text
     answers = await asyncio.gather(
         *(
             client.post(f"/v1/work-requests/{work}/{verb}", json=sent)
             for client, verb, sent in [
-                (contracts.technician, "complete", None),
+                (contracts.technician, "start", None),
                 (contracts.http, "withdraw", {"channel": "portal"}),
             ]
             * 3
         )
     )
     won, lost = _won_and_lost(answers)
-    [told] = await contracts.told(WorkCompleted, WorkRefused, WorkWithdrawn)
+    [told] = await contracts.told(WorkStarted, WorkWithdrawn)
     assert len(won) == 1
-    assert type(told).__name__.lower().endswith(won[0]["status"])
+    assert won[0]["status"] == {WorkStarted: "in_progress", WorkWithdrawn: "withdrawn"}[type(told)]
     assert {problem["facts"]["state"] for problem in lost} == {won[0]["status"]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.contracts.db import catalogue
 from services.contracts.domain.agreement import Language
+from services.contracts.domain.risk import Evidence
 from shared.kit.auth import ANYONE
 from shared.kit.fields import AmountOut, View
 from shared.kit.routing import HouseRouter
@@ -24,14 +25,24 @@ class PlanList(View):
     items: list[PlanView]
 
 
+class LoweringView(View):
+    """What evidence takes off likelihood and impact while it is younger than so many hours."""
+
+    evidence: Evidence
+    younger_than_hours: int
+    likelihood: int
+    impact: int
+
+
 class OperationView(View):
-    """`risk` follows from likelihood × impact, 1 to 5 each: medium from 6, high from 12."""
+    """`risk` follows from likelihood × impact, 1 to 5 each: medium from 6, high from 12; `lowered_by` evidence."""
 
     code: str
     names: dict[Language, str]
     likelihood: int
     impact: int
     risk: str
+    lowered_by: list[LoweringView]
 
 
 class OperationList(View):
@@ -67,6 +78,7 @@ async def list_operations() -> OperationList:
                 likelihood=operation.likelihood,
                 impact=operation.impact,
                 risk=operation.risk.word,
+                lowered_by=[LoweringView.model_validate(lowering) for lowering in operation.lowered_by],
             )
             for operation in catalogue.published().operations
         ]

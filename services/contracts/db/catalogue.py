@@ -9,6 +9,7 @@ from typing import Any
 
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.catalogue import Catalogue, Operation, Plan
+from services.contracts.domain.risk import Evidence, Lowering
 from shared.kernel.money import Money
 
 FILE = Path(__file__).parent.parent / "catalogue.toml"
@@ -24,7 +25,13 @@ def read_file(file: Path) -> Catalogue:
     """Raises ValueError for a plan whose operation is not listed, or that is listed twice."""
     document = tomllib.loads(file.read_text(encoding="utf-8"))
     operations = tuple(
-        Operation(code=row["code"], names=_names(row), likelihood=row["likelihood"], impact=row["impact"])
+        Operation(
+            code=row["code"],
+            names=_names(row),
+            likelihood=row["likelihood"],
+            impact=row["impact"],
+            lowered_by=tuple(_lowering(lowering) for lowering in row.get("lowered_by", ())),
+        )
         for row in document["operations"]
     )
     plans = tuple(_plan(row) for row in document["plans"])
@@ -35,6 +42,10 @@ def read_file(file: Path) -> Catalogue:
         if unknown := plan.operations - known:
             raise ValueError(f"{plan.code}: unknown operations {sorted(unknown)}")
     return Catalogue(plans, operations)
+
+
+def _lowering(row: dict[str, Any]) -> Lowering:
+    return Lowering(**{**row, "evidence": Evidence(row["evidence"])})
 
 
 def _plan(row: dict[str, Any]) -> Plan:

@@ -33,3 +33,9 @@ async def page(reader: Reader, customer_id: UUID, *, after: UUID | None, limit: 
     if after is not None:
         query = query.where(servers.c.id > after)
     return [Server(**row._mapping) for row in await reader.rows(query)]
+
+
+async def name_of(reader: Reader, server_id: UUID) -> str:
+    """The name that its customer gave it; the server is known."""
+    name: str = await reader.scalar(sa.select(servers.c.name).where(servers.c.id == server_id))
+    return name

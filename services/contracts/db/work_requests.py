@@ -1,4 +1,4 @@
-"""Rows of work requests."""
+"""Rows of work requests, their assessments, acknowledgements and steps."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.contracts.db.tables import work_requests
+from services.contracts.db.tables import risk_acknowledgements, risk_assessments, work_requests, work_steps
 from services.contracts.domain.agreement import Risk
-from services.contracts.domain.work_request import NoSuchWorkRequest, WorkRequest, WorkStatus
+from services.contracts.domain.booking import Place, Preference, Slot
+from services.contracts.domain.risk import Hazard, RiskAssessment
+from services.contracts.domain.work_request import (
+    Acknowledgement,
+    NoSuchWorkRequest,
+    Origin,
+    Step,
+    WorkRequest,
+    WorkStatus,
+)
 from shared.kernel.errors import StaleWrite
 from shared.kit.db import Reader, Transaction
 
@@ -34,6 +43,7 @@ async def page(
     only_customer: UUID | None,
     contract_id: UUID | None,
     status: WorkStatus | None,
+    technician: str | None,
     after: UUID | None,
     limit: int,
 ) -> list[WorkRequest]:
@@ -45,6 +55,8 @@ async def page(
         query = query.where(work_requests.c.contract_id == contract_id)
     if status is not None:
         query = query.where(work_requests.c.status == status)
+    if technician is not None:
+        query = query.where(work_requests.c.technician == technician)
     if after is not None:
         query = query.where(work_requests.c.id > after)
     return [_work_request(row) for row in await reader.rows(query)]
@@ -56,6 +68,44 @@ async def save(tx: Transaction, work: WorkRequest) -> None:
     work.version += 1
     if (await tx.execute(guarded.values(**_values(work)))).rowcount != 1:
         raise StaleWrite()
+
+
+async def keep_assessment(tx: Transaction, assessment: RiskAssessment) -> None:
+    values = {**vars(assessment), "hazard": assessment.hazard.shown(), "risk": int(assessment.risk)}
+    await tx.insert(risk_assessments, values)
+
+
+async def assessment_of(reader: Reader, work: WorkRequest) -> RiskAssessment | None:
+    """The last assessment."""
+    if work.assessment_id is None:
+        return None
+    row = await reader.row(sa.select(risk_assessments).where(risk_assessments.c.id == work.assessment_id))
+    assert row is not None
+    return RiskAssessment(**{**row._mapping, "hazard": Hazard.of_shown(row.hazard), "risk": Risk(row.risk)})
+
+
+async def keep_acknowledgement(tx: Transaction, acknowledgement: Acknowledgement) -> None:
+    await tx.insert(risk_acknowledgements, vars(acknowledgement))
+
+
+async def acknowledgement_of(reader: Reader, work: WorkRequest) -> Acknowledgement | None:
+    """What the customer signed about the last assessment."""
+    if work.acknowledgement_id is None:
+        return None
+    query = sa.select(risk_acknowledgements).where(risk_acknowledgements.c.id == work.acknowledgement_id)
+    row = await reader.row(query)
+    assert row is not None
+    return Acknowledgement(**row._mapping)
+
+
+async def add_step(tx: Transaction, step: Step) -> None:
+    await tx.insert(work_steps, vars(step))
+
+
+async def steps_of(reader: Reader, work_request_id: UUID) -> list[Step]:
+    """All of them, in order; they are bounded."""
+    query = sa.select(work_steps).where(work_steps.c.work_request_id == work_request_id)
+    return [Step(**row._mapping) for row in await reader.rows(query.order_by(work_steps.c.step_index))]
 
 
 def _one(work_request_id: UUID, only_customer: UUID | None) -> sa.Select[Any]:
@@ -70,8 +120,47 @@ def _found(row: sa.Row[Any] | None) -> WorkRequest:
 
 
 def _work_request(row: sa.Row[Any]) -> WorkRequest:
-    return WorkRequest(**{**row._mapping, "risk": Risk(row.risk), "status": WorkStatus(row.status)})
+    values: dict[str, Any] = {**row._mapping}
+    preference = Preference(
+        starts_at=values.pop("preferred_starts_at"),
+        ends_at=values.pop("preferred_ends_at"),
+        place=_place(values.pop("preferred_place")),
+    )
+    technician, starts_at, ends_at, place = (
+        values.pop(name) for name in ("technician", "starts_at", "ends_at", "place")
+    )
+    slot = None
+    if technician is not None:
+        slot = Slot(technician=technician, starts_at=starts_at, ends_at=ends_at, place=Place(place))
+    return WorkRequest(
+        **{
+            **values,
+            "risk": Risk(row.risk),
+            "origin": Origin(row.origin),
+            "status": WorkStatus(row.status),
+            "assessed_risk": Risk(row.assessed_risk) if row.assessed_risk else None,
+        },
+        preference=preference,
+        slot=slot,
+    )
+
+
+def _place(text: str | None) -> Place | None:
+    return Place(text) if text else None
 
 
 def _values(work: WorkRequest) -> dict[str, Any]:
-    return {**vars(work), "risk": int(work.risk)}
+    values = {**vars(work)}
+    preference, slot = values.pop("preference"), values.pop("slot")
+    return {
+        **values,
+        "risk": int(work.risk),
+        "assessed_risk": None if work.assessed_risk is None else int(work.assessed_risk),
+        "preferred_starts_at": preference.starts_at,
+        "preferred_ends_at": preference.ends_at,
+        "preferred_place": preference.place,
+        "technician": slot and slot.technician,
+        "starts_at": slot and slot.starts_at,
+        "ends_at": slot and slot.ends_at,
+        "place": slot and slot.place,
+    }

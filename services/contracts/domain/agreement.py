@@ -54,6 +54,8 @@ class Parameters:
     """Every number of an agreement version. `refund_window_days` None: no window."""
 
     refuse_at_or_above: Risk
+    fresh_backup_hours: int
+    signed_off_after_days: int
     acknowledge_within_minutes: int
     escalate_every_minutes: int
     minimum_recovery_attempts: int

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from services.contracts.domain.agreement import Language, Risk
+from services.contracts.domain.risk import Hazard, Lowering, risk_of
 from shared.kernel.errors import Invalid
 from shared.kernel.money import Money
-
-HIGH_FROM, MEDIUM_FROM = 12, 6
 
 
 class OutsideCatalogue(Invalid):
@@ -21,24 +20,22 @@ class OutsideCatalogue(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """`likelihood` and `impact` of going wrong, 1 to 5 each."""
+    """`likelihood` and `impact` of going wrong, 1 to 5 each; `lowered_by` is the evidence that makes them less."""
 
     code: str
     names: Mapping[Language, str]
     likelihood: int
     impact: int
+    lowered_by: tuple[Lowering, ...] = ()
 
     @property
     def risk(self) -> Risk:
+        """Without any evidence."""
         return risk_of(self.likelihood, self.impact)
 
-
-def risk_of(likelihood: int, impact: int) -> Risk:
-    """The class of likelihood × impact: high from 12, medium from 6."""
-    weight = likelihood * impact
-    if weight >= HIGH_FROM:
-        return Risk.HIGH
-    return Risk.MEDIUM if weight >= MEDIUM_FROM else Risk.LOW
+    @property
+    def hazard(self) -> Hazard:
+        return Hazard(likelihood=self.likelihood, impact=self.impact, lowered_by=self.lowered_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +72,15 @@ class Catalogue:
             )
         return max(found, key=lambda plan: plan.version)
 
+    def operation_called(self, code: str) -> Operation | None:
+        """The operation, whichever plans include it."""
+        return next((operation for operation in self.operations if operation.code == code), None)
+
     def operation(self, code: str, *, plan: Plan, agreement_version: str) -> Operation:
         """The operation, if `plan` includes it; raises OutsideCatalogue."""
-        for operation in self.operations:
-            if operation.code == code and code in plan.operations:
-                return operation
+        operation = self.operation_called(code)
+        if operation is not None and code in plan.operations:
+            return operation
         raise OutsideCatalogue(
             "The contract's plan includes no such operation.",
             field="operation_code",

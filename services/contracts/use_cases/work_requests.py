@@ -1,26 +1,65 @@
-"""Work is asked for out of the catalogue, done, refused or taken back (1.1, 3.1)."""
+"""Work is asked for out of the catalogue, its risk assessed and acknowledged, and it is accepted or refused (1.1)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.contracts.db import agreements, catalogue, contracts, work_requests
+from services.contracts.db import (
+    agreements,
+    bookings,
+    catalogue,
+    contracts,
+    risk_texts,
+    servers,
+    verified_backups,
+    work_requests,
+)
+from services.contracts.domain import work_rules
+from services.contracts.domain.agreement import Language
+from services.contracts.domain.booking import Preference
+from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import SERVED
+from services.contracts.domain.risk import Evidence, RiskAssessment
+from services.contracts.domain.risk_text import NotAssessed, RiskText, risk_text
 from services.contracts.domain.work_request import (
+    Acknowledgement,
     ServerOutsideContract,
     WorkRequest,
-    completing,
-    refusing,
-    requesting,
-    withdrawing,
 )
 from services.contracts.use_cases.happenings import settle
-from shared.events.contracts import WorkCompleted, WorkRefused, WorkRequested, WorkRequestFact, WorkWithdrawn
+from services.contracts.use_cases.work_decisions import (
+    decide,
+    facts_now,
+    get_served,
+    ids_of,
+    last_assessment,
+    parameters_of,
+    risk_facts,
+)
+from shared.events.contracts import (
+    WorkAccepted,
+    WorkAcknowledged,
+    WorkAssessed,
+    WorkRefused,
+    WorkRequested,
+    WorkWithdrawn,
+)
 from shared.kernel.ids import new_id
-from shared.kernel.judgement import Judgement
-from shared.kit import audit_trail, decisions
-from shared.kit.db import Transaction
+from shared.kit.db import Reader, Transaction
+
+NO_PREFERENCE = Preference()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What the customer says it read, through which channel, from which address (personal data)."""
+
+    language: Language
+    text_sha256: str
+    channel: str
+    address: str
 
 
 async def request_work(
@@ -32,6 +71,7 @@ async def request_work(
     server_id: UUID,
     note: str | None,
     channel: str,
+    preference: Preference = NO_PREFERENCE,
 ) -> WorkRequest:
     """Raises NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract."""
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
@@ -53,36 +93,140 @@ async def request_work(
         risk=operation.risk,
         agreement_version=period.agreement_version,
         note=note,
+        preference=preference,
         requested_at=tx.now,
     )
-    await work_requests.insert(tx, work)
     shown = {
         "channel": channel,
         "served": contract.status in SERVED,
         "in_plan": operation.code in plan.operations,
         "on_a_server_of_the_contract": work.server_id in contract.server_ids,
     }
-    await _tell(tx, work, WorkRequested, requesting, verb="request", happened="accepted", **shown)
+    await _open(tx, work, **shown)
     return work
 
 
-async def complete_work(tx: Transaction, work_request_id: UUID) -> WorkRequest:
-    """Raises NoSuchWorkRequest, IllegalMove."""
+async def open_warranty_work(tx: Transaction, work: WorkRequest, *, note: str | None) -> WorkRequest:
+    """The work once more, free, as a warranty claim asks for it (6.1); whether it may is the claim's decision."""
+    again = WorkRequest.under_warranty(work, id=new_id(), note=note, now=tx.now)
+    await _open(tx, again, warranty_of=str(work.id))
+    return again
+
+
+async def assess_work(tx: Transaction, work_request_id: UUID, *, rehearsed: bool) -> WorkRequest:
+    """Judge the risk by the catalogue and the evidence of this moment. Raises NoSuchWorkRequest, IllegalMove."""
     work = await work_requests.get_for_update(tx, work_request_id, only_customer=None)
+    operation = catalogue.published().operation_called(work.operation_code)
+    if operation is None:
+        raise OutsideCatalogue(
+            "The catalogue lists the operation no more.",
+            field="operation_code",
+            agreement_version=work.agreement_version,
+        )
+    backup = await verified_backups.newest_of(tx, work.server_id)
+    seen = {Evidence.VERIFIED_BACKUP: backup.completed_at} if backup else {}
+    if rehearsed:
+        seen[Evidence.REHEARSAL] = tx.now
+    assessment = RiskAssessment(
+        id=new_id(),
+        work_request_id=work.id,
+        hazard=operation.hazard,
+        backup_completed_at=seen.get(Evidence.VERIFIED_BACKUP),
+        rehearsed_at=seen.get(Evidence.REHEARSAL),
+        risk=operation.hazard.risk(seen, tx.now),
+        assessed_by=tx.actor,
+        assessed_at=tx.now,
+    )
     found = work.status
-    work.complete(by=tx.actor, now=tx.now)
+    work.assess(assessment)
+    await work_requests.keep_assessment(tx, assessment)
     await work_requests.save(tx, work)
-    await _tell(tx, work, WorkCompleted, completing, verb="complete", happened="completed", found=found)
+    facts = risk_facts(assessment, assessment.backup_completed_at, tx.now)
+    await decide(tx, work, work_rules.assessing, found=found, happened=assessment.risk.word, **facts)
+    tx.publish(WorkAssessed(**ids_of(work), risk=assessment.risk.word, assessed_at=tx.now))
+    return work
+
+
+async def text_about_risk(reader: Reader, work: WorkRequest, language: Language) -> RiskText:
+    """What the customer reads and signs; raises NotAssessed."""
+    assessment = await work_requests.assessment_of(reader, work)
+    operation = catalogue.published().operation_called(work.operation_code)
+    if assessment is None or operation is None:
+        raise NotAssessed(agreement_version=work.agreement_version)
+    return risk_text(
+        risk_texts.template(language),
+        language,
+        work=work,
+        assessment=assessment,
+        operation=operation,
+        server=await servers.name_of(reader, work.server_id),
+        parameters=parameters_of(work),
+    )
+
+
+async def acknowledge_risk(
+    tx: Transaction, work_request_id: UUID, signature: Signature, *, only_customer: UUID | None
+) -> WorkRequest:
+    """Keep the customer's signed word.
+
+    Raises NoSuchWorkRequest, OralRequest, NotAssessed, RiskTextDiffers, IllegalMove.
+    """
+    work = await work_requests.get_for_update(tx, work_request_id, only_customer=only_customer)
+    agreements.published().version(work.agreement_version).check_channel(signature.channel)
+    assessment = await last_assessment(tx, work)
+    text = await text_about_risk(tx, work, signature.language)
+    text.check(signature.text_sha256, agreement_version=work.agreement_version)
+    acknowledgement = Acknowledgement(
+        id=new_id(),
+        work_request_id=work.id,
+        assessment_id=assessment.id,
+        language=text.language.value,
+        text_sha256=text.sha256,
+        text=text.text,
+        acknowledged_by=tx.actor,
+        address=signature.address,
+        channel=signature.channel,
+        acknowledged_at=tx.now,
+    )
+    found = work.status
+    work.acknowledge(acknowledgement)
+    await work_requests.keep_acknowledgement(tx, acknowledgement)
+    await work_requests.save(tx, work)
+    shown = {
+        "risk": assessment.risk.word,
+        "assessment_id": str(assessment.id),
+        "language": text.language.value,
+        "text_sha256": signature.text_sha256,
+        "offered_sha256": text.sha256,
+        "channel": signature.channel,
+    }
+    await decide(tx, work, work_rules.acknowledging, found=found, happened="acknowledged", **shown)
+    tx.publish(WorkAcknowledged(**ids_of(work), text_sha256=text.sha256, acknowledged_at=tx.now))
+    return work
+
+
+async def accept_work(tx: Transaction, work_request_id: UUID) -> WorkRequest:
+    """Raises NoSuchWorkRequest, NotRegistered, IllegalMove, NotAcknowledged, NoFreshBackup."""
+    work = await get_served(tx, work_request_id)
+    found = work.status
+    work.accept(by=tx.actor, now=tx.now)
+    await work_requests.save(tx, work)
+    assessment = await last_assessment(tx, work)
+    await decide(tx, work, work_rules.accepting, found=found, **await facts_now(tx, work, assessment))
+    tx.publish(WorkAccepted(**ids_of(work), accepted_at=tx.now))
     return work
 
 
 async def refuse_work(tx: Transaction, work_request_id: UUID, *, reason: str) -> WorkRequest:
-    """Raises NoSuchWorkRequest, NothingToRefuse, IllegalMove."""
+    """By the risk as it was assessed. Raises NoSuchWorkRequest, NothingToRefuse, IllegalMove."""
     work = await work_requests.get_for_update(tx, work_request_id, only_customer=None)
-    agreement, found = agreements.published().version(work.agreement_version), work.status
-    work.refuse(threshold=agreement.parameters.refuse_at_or_above, reason=reason, by=tx.actor, now=tx.now)
+    found = work.status
+    work.refuse(reason=reason, by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
-    await _tell(tx, work, WorkRefused, refusing, verb="refuse", happened="refused", found=found)
+    assessment = await last_assessment(tx, work)
+    facts = risk_facts(assessment, assessment.backup_completed_at, assessment.assessed_at)
+    await decide(tx, work, work_rules.refusing, found=found, **facts)
+    tx.publish(WorkRefused(**ids_of(work), decided_at=tx.now))
     return work
 
 
@@ -95,44 +239,14 @@ async def withdraw_work(
     found = work.status
     work.withdraw(by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
-    shown = {"channel": channel, "found": found}
-    await _tell(tx, work, WorkWithdrawn, withdrawing, verb="withdraw", happened="withdrawn", **shown)
+    await bookings.cancel(tx, work.id)
+    await decide(tx, work, work_rules.withdrawing, found=found, channel=channel)
+    tx.publish(WorkWithdrawn(**ids_of(work), decided_at=tx.now))
     return work
 
 
-async def _tell(
-    tx: Transaction,
-    work: WorkRequest,
-    kind: type[WorkRequestFact],
-    judgement: Judgement,
-    *,
-    verb: str,
-    happened: str,
-    **shown: Any,
-) -> None:
-    fact = kind(
-        customer_id=work.customer_id,
-        work_request_id=work.id,
-        contract_id=work.contract_id,
-        agreement_version=work.agreement_version,
-        operation_code=work.operation_code,
-        decided_at=tx.now,
-    )
-    tx.publish(fact)
-    asked = {
-        "contract_id": str(work.contract_id),
-        "operation_code": work.operation_code,
-        "risk": work.risk.word,
-        "server_id": str(work.server_id),
-    }
-    await decisions.judge(
-        tx,
-        judgement,
-        subject_id=work.id,
-        customer_id=work.customer_id,
-        agreement_version=work.agreement_version,
-        parameters=agreements.published().version(work.agreement_version).parameters.shown(),
-        facts=asked | shown,
-        happened=happened,
-    )
-    audit_trail.record(tx, work.customer_id, f"{verb}-work", work.id, operation_code=work.operation_code)
+async def _open(tx: Transaction, work: WorkRequest, **shown: Any) -> None:
+    await work_requests.insert(tx, work)
+    origin, risk = work.origin.value, work.risk.word
+    await decide(tx, work, work_rules.requesting, happened="accepted", origin=origin, risk=risk, **shown)
+    tx.publish(WorkRequested(**ids_of(work), decided_at=tx.now))

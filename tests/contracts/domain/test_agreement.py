@@ -66,6 +66,8 @@ def test_the_text_says_the_numbers_of_its_parameters(language: Language, phrases
 def test_the_parameters_are_those_of_the_text() -> None:
     assert FIRST.parameters.shown() == {
         "refuse_at_or_above": "high",
+        "fresh_backup_hours": 24,
+        "signed_off_after_days": 7,
         "acknowledge_within_minutes": 15,
         "escalate_every_minutes": 10,
         "minimum_recovery_attempts": 1,

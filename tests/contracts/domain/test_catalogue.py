@@ -7,7 +7,8 @@ import pytest
 
 from services.contracts.db import catalogue
 from services.contracts.domain.agreement import Risk
-from services.contracts.domain.catalogue import Catalogue, OutsideCatalogue, risk_of
+from services.contracts.domain.catalogue import Catalogue, OutsideCatalogue
+from services.contracts.domain.risk import risk_of
 from shared.kernel.money import Money
 
 PUBLISHED = catalogue.published()

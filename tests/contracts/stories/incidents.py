@@ -12,6 +12,7 @@ import httpx
 from shared.events.backup import BackupCompleted
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
+from tests.contracts.stories.work import under_way
 from tests.contracts.story import START, Story
 from tests.support.service import ServiceUnderTest
 
@@ -96,10 +97,7 @@ class IncidentStory(Story):
 
     async def maintenance(self) -> str:
         """Work on the server is under way from now on."""
-        body = {"operation_code": "health-check", "server_id": self.server_ids[0], "channel": "portal"}
-        answer = await self.http.post(f"/v1/contracts/{self.contract}/work-requests", json=body)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        return await under_way(self)
 
     async def backed_up(self, *, at: datetime, run_id: UUID | None = None) -> BackupCompleted:
         """The backup service tells of a run whose snapshot was found again."""

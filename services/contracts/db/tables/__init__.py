@@ -14,11 +14,19 @@ from services.contracts.db.tables.contracts import (
 from services.contracts.db.tables.evidence import evidence_facts
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
-from services.contracts.db.tables.work import work_requests
+from services.contracts.db.tables.work import (
+    bookings,
+    risk_acknowledgements,
+    risk_assessments,
+    technicians,
+    work_requests,
+    work_steps,
+)
 
 __all__ = [
     "acceptances",
     "accepted_texts",
+    "bookings",
     "condition_declarations",
     "contract_servers",
     "contracts",
@@ -29,7 +37,11 @@ __all__ = [
     "payments",
     "periods",
     "recovery_attempts",
+    "risk_acknowledgements",
+    "risk_assessments",
     "servers",
+    "technicians",
     "verified_backups",
     "work_requests",
+    "work_steps",
 ]

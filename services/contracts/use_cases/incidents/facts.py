@@ -10,7 +10,7 @@ from services.contracts.db import condition_declarations, evidence_facts, incide
 from services.contracts.domain.contract import Contract
 from services.contracts.domain.incident import FindingKind, Incident
 from services.contracts.domain.service_then import ServiceThen, service_then
-from services.contracts.domain.work_request import NoSuchWorkRequest, WorkRequest, WorkStatus
+from services.contracts.domain.work_request import NoSuchWorkRequest, WorkRequest
 from shared.events.backup import BackupCompleted
 from shared.kit.db import Reader
 
@@ -59,7 +59,7 @@ async def _work(reader: Reader, incident: Incident) -> dict[str, Any] | None:
     if named is None:
         return None
     work = await work_requests.get(reader, named, only_customer=None)
-    began_at, ended_at = _time_of(work)
+    began_at, ended_at = work.started_at, work.ended_at
     during = began_at is not None and began_at <= incident.happened_at
     return {
         "work_request_id": str(work.id),
@@ -68,13 +68,6 @@ async def _work(reader: Reader, incident: Incident) -> dict[str, Any] | None:
         "ended_at": ended_at and ended_at.isoformat(),
         "in_progress": during and (ended_at is None or incident.happened_at <= ended_at),
     }
-
-
-def _time_of(work: WorkRequest) -> tuple[datetime | None, datetime | None]:
-    """From when until when it was worked on; work that was refused or taken back never was."""
-    if work.status in {WorkStatus.REQUESTED, WorkStatus.COMPLETED}:
-        return work.requested_at, work.decided_at
-    return None, None
 
 
 async def _conditions(reader: Reader, incident: Incident) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ from alembic import op
 
 from shared.kit.db import Instant, json_type
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 phase = "expand"
 
 IN_MAINTENANCE = "cause IN ('crash-during-maintenance', 'disk-damage-during-maintenance')"
