@@ -140,6 +140,18 @@ SELECT e.customer_id, e.payment_id FROM billing.credit_entries e JOIN billing.pa
 WHERE e.customer_id IN touched GROUP BY e.payment_id
 HAVING sum(e.amount_minor) > max(b.amount_minor) OR max(b.status) <> 'approved'
 """,
+    "no technician is booked twice at once": """
+SELECT w.customer_id, b.technician || ' ' || b.work_request_id || ' ' || o.work_request_id
+FROM contracts.work_requests w JOIN contracts.bookings b ON b.work_request_id = w.id AND b.live
+JOIN contracts.bookings o ON o.technician = b.technician AND o.live AND o.work_request_id <> b.work_request_id
+  AND o.starts_at < b.ends_at AND o.ends_at > b.starts_at
+WHERE w.customer_id IN touched
+""",
+    "work that a technician does is booked for that technician": """
+SELECT w.customer_id, w.id FROM contracts.work_requests w
+WHERE w.customer_id IN touched AND (w.status IN ('scheduled', 'in_progress')) <> EXISTS (
+  SELECT 1 FROM contracts.bookings b WHERE b.work_request_id = w.id AND b.live AND b.technician = w.technician)
+""",
     "nobody audits an own entry": """
 SELECT customer_id, id FROM billing.payments WHERE customer_id IN touched AND audited_by = recorded_by
 """,

@@ -1,4 +1,4 @@
-"""Finance audits what customers report, slowly at times; technicians do or refuse the work."""
+"""Finance audits what customers report, slowly at times."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from uuid import UUID
 
 from services.billing.domain.payment import OwnEntry
 from services.billing.use_cases import payments
-from services.contracts.domain.work_request import NothingToRefuse
-from services.contracts.use_cases import work_requests
 from shared.kernel.errors import IllegalMove
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, Company
+from tests.simulation.people.technicians import Technicians
 from tests.simulation.told import Told
 
 DAY = timedelta(days=1)
@@ -23,13 +22,13 @@ class Staff:
     def __init__(self, company: Company, dice: Dice) -> None:
         self.company = company
         self.dice = dice
+        self.technicians = Technicians(company, dice)
 
     def hear(self, told: Told) -> None:
         if told.kind == "payment-reported":
             self._plan_audit(told)
         elif told.kind == "work-requested":
-            delay = self.dice.between(HOUR, 9 * DAY)
-            self.company.agenda.after(delay, lambda: self.answer_work(told))
+            self.technicians.hear(told)
 
     def _plan_audit(self, told: Told) -> None:
         speed = self.dice.one_of({"quick": 30, "usual": 55, "slow": 15})
@@ -67,23 +66,3 @@ class Staff:
             may=may,
         )
         return answer.refusal
-
-    async def answer_work(self, told: Told) -> None:
-        work_id, customer_id = told.id_of("work_request_id"), told.customer_id
-        if self.dice.falls(0.3):
-            await self.company.command(
-                "contracts",
-                customer_id,
-                "refuse work",
-                lambda tx: work_requests.refuse_work(tx, work_id, reason="Too dangerous."),
-                by="technician:eve",
-                may=(NothingToRefuse,),
-            )
-        await self.company.command(
-            "contracts",
-            customer_id,
-            "complete work",
-            lambda tx: work_requests.complete_work(tx, work_id),
-            by="technician:eve",
-            may=(IllegalMove,),
-        )
