@@ -18,7 +18,7 @@ from sqlalchemy.engine.url import URL
 
 from services.contracts.db import agreements, catalogue
 from shared.kernel import ids
-from shared.kit import runtime, schedule
+from shared.kit import runtime, timer_runner
 from shared.kit.bus import clock as bus_clock
 from shared.kit.bus import relay
 from shared.kit.db import Database, Reader, Transaction
@@ -102,8 +102,8 @@ def repeatable(seed: int, clock: SimulatedClock) -> Iterator[None]:
             (relay, "time", SimpleNamespace(monotonic=clock.monotonic)),
             *((module, "real_now", real_now) for module in _who_asks_for_real_time()),
             (runtime, "Database", database),
-            (schedule, "BATCH_ON_SQLITE", 8),
-            (schedule, "JOBS_AT_ONCE", 1),
+            (timer_runner, "BATCH_ON_SQLITE", 8),
+            (timer_runner, "JOBS_AT_ONCE", 1),
             (agreements, "published", simulated_agreements),
             (catalogue, "published", simulated_catalogue),
         ):
