@@ -14,6 +14,7 @@ from deploy.cli import (
     demo,
     doctor,
     documents,
+    evidence,
     keys,
     kubernetes,
     migrate,
@@ -66,6 +67,7 @@ upkeep.add_to(app)
 doctor.add_to(app)
 restored.add_to(app)
 moving.add_to(app)
+evidence.add_to(app)
 demo.add_to(app)
 app.add_typer(parked.parked, name="parked")
 app.add_typer(consumers.consumers, name="consumers")

@@ -1,0 +1,285 @@
+"""All that is on record of a contract, or of one incident of it, as a bundle that proves itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from services.contracts.db import contracts, evidence, evidence_facts, incidents
+from services.contracts.db.evidence_facts import EvidenceFact
+from services.contracts.domain.contract import Contract
+from services.contracts.domain.evidence_bundle import canonical, is_plain_name
+from services.contracts.domain.incident import Incident
+from services.contracts.use_cases.evidence import moments
+from services.contracts.use_cases.evidence.hearing import BACKUPS, NOTICES, PAYMENTS
+from services.contracts.use_cases.evidence.moments import Moment
+from services.contracts.use_cases.evidence.summary import Summary, summary_of
+from services.contracts.use_cases.evidence.writing import BundleWriter
+from shared.kit.audit_trail import GENESIS, sealed_rows
+from shared.kit.db import Reader
+from shared.kit.signing_keys import SigningKeys
+
+PAGE = 500
+FACT_FILES = {"backups.json": BACKUPS, "payments.json": PAYMENTS, "notices.json": NOTICES}
+_SHOWN_IN = {fact.kind: name for name, facts in FACT_FILES.items() for fact in facts}
+
+
+@dataclass
+class _Scope:
+    """`server_id`: only what concerns that server, or none in particular. `subjects` grows with what is found."""
+
+    contract: Contract
+    incidents: list[Incident]
+    server_id: UUID | None
+    subjects: set[UUID]
+    moments: list[Moment] = field(default_factory=list)
+
+    def note(self, told: Iterator[Moment]) -> None:
+        self.moments.extend(told)
+
+
+async def bundle_of_contract(
+    reader: Reader, contract_id: UUID, keys: Callable[[], SigningKeys], *, only_customer: UUID | None
+) -> BinaryIO:
+    """The zip, which the caller closes; raises NoSuchContract, BundleTooLarge, SigningKeyAway."""
+    contract = await contracts.get(reader, contract_id, only_customer=only_customer)
+    found = await _all_incidents(reader, contract.id)
+    scope = _Scope(contract, found, None, {contract.id, *(incident.id for incident in found)})
+    subject = {"kind": "contract", "id": str(contract.id)}
+    return await _bundle(reader, scope, subject, keys)
+
+
+async def bundle_of_incident(
+    reader: Reader, incident_id: UUID, keys: Callable[[], SigningKeys], *, only_customer: UUID | None
+) -> BinaryIO:
+    """The zip, which the caller closes; raises NoSuchIncident, BundleTooLarge, SigningKeyAway."""
+    incident = await incidents.get(reader, incident_id, only_customer=only_customer)
+    contract = await contracts.get(reader, incident.contract_id, only_customer=only_customer)
+    scope = _Scope(contract, [incident], incident.server_id, {contract.id, incident.id})
+    subject = {"kind": "incident", "id": str(incident.id), "server_id": str(incident.server_id)}
+    return await _bundle(reader, scope, subject, keys)
+
+
+async def _bundle(reader: Reader, scope: _Scope, subject: dict[str, Any], keys: Callable[[], SigningKeys]) -> BinaryIO:
+    bundle = BundleWriter()
+    try:
+        summary = Summary(subject=subject, contract=scope.contract, incidents=scope.incidents)
+        await _add_agreement(reader, scope, bundle, summary)
+        await _add_contract(reader, scope, bundle, summary)
+        await _add_work(reader, scope, bundle)
+        _add_incidents(scope, bundle)
+        await _add_facts(reader, scope, bundle, summary)
+        await _add_decisions(reader, scope, bundle, summary)
+        await _add_timeline(reader, scope, bundle)
+        await _add_audit_rows(reader, scope, bundle)
+        bundle.add("summary.pdf", await asyncio.to_thread(summary_of, summary, tuple(bundle.entries)))
+        about = {
+            **subject,
+            "customer_id": str(scope.contract.customer_id),
+            "contract_id": str(scope.contract.id),
+            "agreement_version": scope.contract.agreement_version,
+        }
+        return await asyncio.to_thread(bundle.finish, about, keys)
+    except BaseException:
+        bundle.abandon()
+        raise
+
+
+async def _add_agreement(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
+    """The exact texts that were accepted, and who accepted which when."""
+    accepted = await evidence.acceptances_of(reader, scope.contract.id)
+    summary.acceptances = accepted
+    texts = sorted({(row["agreement_version"], row["language"]) for row in accepted})
+    for version, language in texts:
+        text = await evidence.accepted_text(reader, version, language)
+        bundle.add(_text_name(version, language), text.encode())
+    with bundle.listed("acceptances.json") as write:
+        for row in accepted:
+            write({**row, "text": _text_name(row["agreement_version"], row["language"])})
+            scope.note(moments.of_acceptance(row))
+
+
+def _text_name(version: str, language: str) -> str:
+    """A version is named by people; one that would not do as a file's name is named by its digest."""
+    name = f"agreement/{version}.{language}.md"
+    return name if is_plain_name(name) else f"agreement/{_digest(version)}.{language}.md"
+
+
+async def _add_contract(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
+    contract, bought = scope.contract, await evidence.periods_of(reader, scope.contract.id)
+    summary.periods = bought
+    for row in bought:
+        scope.note(moments.of_period(row, str(contract.id)))
+    shown = {
+        "id": str(contract.id),
+        "customer_id": str(contract.customer_id),
+        "status": contract.status.value,
+        "zone": contract.zone,
+        "agreement_version": contract.agreement_version,
+        "server_ids": [str(server_id) for server_id in contract.server_ids],
+        "drafted_at": contract.drafted_at.isoformat(),
+        "accepted_at": _text(contract.accepted_at),
+        "withdrawn_at": _text(contract.withdrawn_at),
+        "ended_at": _text(contract.ended_at),
+        "end_reason": contract.end_reason and contract.end_reason.value,
+        "periods": bought,
+    }
+    bundle.add("contract.json", canonical(shown))
+
+
+async def _add_work(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
+    contract_id, server_id = scope.contract.id, scope.server_id
+    with bundle.listed("work.json") as write:
+        async for row in _each(
+            lambda after: evidence.work_of(reader, contract_id, server_id=server_id, after=after, limit=PAGE)
+        ):
+            write(row)
+            scope.subjects.add(UUID(row["id"]))
+            scope.note(moments.of_work(row))
+    with bundle.listed("conditions.json") as write:
+        async for row in _each(
+            lambda after: evidence.declarations_of(reader, contract_id, server_id=server_id, after=after, limit=PAGE)
+        ):
+            write(row)
+            scope.subjects.add(UUID(row["id"]))
+            scope.note(moments.of_declaration(row))
+
+
+def _add_incidents(scope: _Scope, bundle: BundleWriter) -> None:
+    with bundle.listed("incidents.json") as write:
+        for incident in scope.incidents:
+            write(_shown_incident(incident))
+            scope.note(moments.of_incident(incident))
+
+
+def _shown_incident(incident: Incident) -> dict[str, Any]:
+    """What people wrote stays with us; its digest shows later whether a text is the one that was reported."""
+    found = incident.determination
+    return {
+        "id": str(incident.id),
+        "server_id": str(incident.server_id),
+        "period_index": incident.period_index,
+        "agreement_version": incident.agreement_version,
+        "status": incident.status.value,
+        "happened_at": incident.happened_at.isoformat(),
+        "seen_sha256": _digest(incident.seen),
+        "channel": incident.channel,
+        "reported_at": incident.reported_at.isoformat(),
+        "reported_by": incident.reported_by,
+        "cause": found.cause and found.cause.value,
+        "data_lost": found.data_lost,
+        "work_request_id": found.work_request_id and str(found.work_request_id),
+        "findings": [finding.shown() for finding in found.findings],
+        "determined_at": _text(incident.determined_at),
+        "determined_by": incident.determined_by,
+        "recovered": incident.recovered,
+        "recovery_attempts": [
+            {
+                "id": str(attempt.id),
+                "method": attempt.method,
+                "outcome": attempt.outcome.value,
+                "attempted_at": attempt.attempted_at.isoformat(),
+                "recorded_at": attempt.recorded_at.isoformat(),
+                "recorded_by": attempt.recorded_by,
+            }
+            for attempt in incident.attempts
+        ],
+        "liability": incident.liability and incident.liability.value,
+        "clause": incident.clause,
+        "decided_at": _text(incident.decided_at),
+        "decided_by": incident.decided_by,
+        "appealed_at": _text(incident.appealed_at),
+        "appealed_by": incident.appealed_by,
+        "appeal_reason_sha256": incident.appeal_reason and _digest(incident.appeal_reason),
+        "concluded_at": _text(incident.concluded_at),
+        "concluded_by": incident.concluded_by,
+    }
+
+
+async def _add_facts(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
+    for name, kinds in FACT_FILES.items():
+        with bundle.listed(name) as write:
+            async for fact in _facts(reader, scope, [kind.kind for kind in kinds]):
+                write(moments.shown_fact(fact))
+                summary.count(fact.kind)
+
+
+async def _add_decisions(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
+    with bundle.listed("decisions.json") as write:
+        async for row in _each(lambda after: evidence.decisions_of(reader, scope.subjects, after=after, limit=PAGE)):
+            write(row)
+            summary.decide(row)
+            scope.note(moments.of_decision(row))
+
+
+async def _add_timeline(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
+    """Our own moments among what others told, by time."""
+    own = sorted(scope.moments, key=lambda moment: datetime.fromisoformat(moment["at"]))
+    own.reverse()
+    with bundle.listed("timeline.json") as write:
+        async for fact in _facts(reader, scope, list(_SHOWN_IN)):
+            while own and datetime.fromisoformat(own[-1]["at"]) <= fact.at:
+                write(own.pop())
+            write(moments.of_fact(fact, _SHOWN_IN[fact.kind]))
+        while own:
+            write(own.pop())
+
+
+async def _add_audit_rows(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
+    """Rows of the customer's chain about any of these things, each with the hash before it, so that its own is proven.
+
+    What was not sealed yet has no place in the chain.
+    """
+    chain, after, before = scope.contract.customer_id, 0, GENESIS
+    wanted = {str(subject) for subject in scope.subjects}
+    with bundle.listed("audit.json") as write:
+        while rows := await sealed_rows(reader, chain, after=after, limit=PAGE):
+            for row in rows:
+                if row.event.get("subject_id") in wanted:
+                    shown = {"chain": str(chain), "seq": row.seq, "at": row.at.isoformat(), "event": row.event}
+                    write({**shown, "before": before, "hash": row.hash})
+                before = row.hash
+            after = rows[-1].seq
+
+
+async def _facts(reader: Reader, scope: _Scope, kinds: list[str]) -> AsyncIterator[EvidenceFact]:
+    after: tuple[datetime, UUID] | None = None
+    while found := await evidence_facts.page(
+        reader, scope.contract.id, kinds=kinds, server_id=scope.server_id, after=after, limit=PAGE
+    ):
+        for fact in found:
+            yield fact
+        after = found[-1].at, found[-1].id
+
+
+async def _each(page: Callable[[UUID | None], Awaitable[list[dict[str, Any]]]]) -> AsyncIterator[dict[str, Any]]:
+    after: UUID | None = None
+    while rows := await page(after):
+        for row in rows:
+            yield row
+        after = UUID(rows[-1]["id"])
+
+
+async def _all_incidents(reader: Reader, contract_id: UUID) -> list[Incident]:
+    found: list[Incident] = []
+    while True:
+        after = found[-1].id if found else None
+        rows = await incidents.page(
+            reader, only_customer=None, contract_id=contract_id, status=None, after=after, limit=PAGE
+        )
+        found += rows
+        if len(rows) <= PAGE:
+            return found
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""What happened when, as the timeline of an evidence bundle tells it; each moment names the file that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from services.contracts.db.evidence_facts import EvidenceFact
+from services.contracts.domain.incident import Incident
+
+Moment = dict[str, Any]
+
+
+def of_acceptance(row: dict[str, Any]) -> Iterator[Moment]:
+    yield _moment(row["accepted_at"], "agreement-accepted", row["id"], "acceptances.json")
+
+
+def of_period(row: dict[str, Any], contract_id: str) -> Iterator[Moment]:
+    if row["status"] == "paid":
+        yield _moment(row["starts_at"], "period-began", contract_id, "contract.json", period_index=row["period_index"])
+
+
+def of_work(row: dict[str, Any]) -> Iterator[Moment]:
+    yield _moment(row["requested_at"], "work-requested", row["id"], "work.json")
+    if row["decided_at"] is not None:
+        yield _moment(row["decided_at"], f"work-{row['status']}", row["id"], "work.json")
+
+
+def of_declaration(row: dict[str, Any]) -> Iterator[Moment]:
+    yield _moment(row["declared_at"], "conditions-declared-unmet", row["id"], "conditions.json")
+    if row["lifted_at"] is not None:
+        yield _moment(row["lifted_at"], "conditions-lifted", row["id"], "conditions.json")
+
+
+def of_incident(incident: Incident) -> Iterator[Moment]:
+    instants = {
+        "incident-happened": incident.happened_at,
+        "incident-reported": incident.reported_at,
+        "cause-determined": incident.determined_at,
+        "incident-decided": incident.decided_at,
+        "incident-appealed": incident.appealed_at,
+        "appeal-decided": incident.concluded_at,
+    }
+    for what, at in instants.items():
+        if at is not None:
+            yield _moment(at.isoformat(), what, str(incident.id), "incidents.json")
+    for attempt in incident.attempts:
+        yield _moment(
+            attempt.attempted_at.isoformat(), "recovery-attempted", str(incident.id), "incidents.json",
+            outcome=attempt.outcome.value,
+        )  # fmt: skip
+
+
+def of_decision(row: dict[str, Any]) -> Iterator[Moment]:
+    yield _moment(
+        row["decided_at"], "decided", row["subject_id"], "decisions.json",
+        kind=row["kind"], verdict=row["verdict"], clause=row["clause"], agreement_version=row["agreement_version"],
+    )  # fmt: skip
+
+
+def of_fact(fact: EvidenceFact, shown_in: str) -> Moment:
+    return _moment(fact.at.isoformat(), fact.kind, str(fact.subject_id), shown_in, event_id=str(fact.id))
+
+
+def shown_fact(fact: EvidenceFact) -> dict[str, Any]:
+    return {
+        "id": str(fact.id),
+        "at": fact.at.isoformat(),
+        "kind": fact.kind,
+        "source": fact.source,
+        "subject_id": str(fact.subject_id),
+        "server_id": fact.server_id and str(fact.server_id),
+        "epoch": fact.epoch,
+        "seq": fact.seq,
+        "facts": fact.facts,
+    }
+
+
+def _moment(at: str, what: str, subject_id: str, shown_in: str, **more: Any) -> Moment:
+    return {"at": at, "what": what, "subject_id": subject_id, "shown_in": shown_in, **more}
