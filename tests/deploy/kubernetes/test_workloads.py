@@ -202,7 +202,7 @@ def test_a_service_keeps_its_files_where_its_other_processes_find_them() -> None
     claims = {name_of(one): claims_of(one) for one in resources("overlays/production", "Deployment")}
     assert claims == {
         **{f"Deployment/{service}-worker": {f"{service}-files": "/var/lib/mainstay"} for service in SERVICES},
-        "Deployment/contracts-api": {},
+        "Deployment/contracts-api": {"contracts-files": "/var/lib/mainstay"},
         "Deployment/billing-api": {"billing-evidence": "/var/lib/mainstay/evidence"},
         "Deployment/backup-api": {"backup-files": "/var/lib/mainstay"},
         "Deployment/notify-api": {},
