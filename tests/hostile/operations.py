@@ -145,6 +145,16 @@ def _reason(_ids: Mapping[str, Any]) -> dict[str, Any]:
     return {"reason": "not as agreed"}
 
 
+def _cause(ids: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {"kind": "system-log", "sha256": "ab" * 32, "found_at": "2030-01-31T12:00:00Z"}
+    return {
+        "cause": "crash-during-maintenance",
+        "data_lost": True,
+        "work_request_id": str(ids["work_request_id"]),
+        "findings": [shown],
+    }
+
+
 _SAMPLES: dict[str, Any] = {
     "advance_clock": lambda _ids: {"to": "2020-01-01T00:00:00Z"},
     "register_customer": lambda ids: {
@@ -175,6 +185,22 @@ _SAMPLES: dict[str, Any] = {
     },
     "refuse_work": _reason,
     "withdraw_work": _in_writing,
+    "declare_conditions_unmet": lambda ids: {"server_id": str(ids["server_id"]), "unmet": ["free-disk"]},
+    "report_incident": lambda ids: {
+        "server_id": str(ids["server_id"]),
+        "happened_at": "2030-01-31T12:00:00Z",
+        "seen": "nothing answers",
+        "channel": "portal",
+    },
+    "determine_cause": _cause,
+    "record_recovery_attempt": lambda _ids: {
+        "method": "restore-from-backup",
+        "outcome": "failed",
+        "attempted_at": "2030-01-31T12:00:00Z",
+    },
+    "decide_incident": lambda _ids: {},
+    "appeal_incident": lambda _ids: {"reason": "not so", "channel": "portal"},
+    "decide_appeal": lambda ids: {"reconsidered": _cause(ids)},
     "put_billing_profile": lambda _ids: {
         "legal_name": "Beispiel AG",
         "address": {"lines": ["Hauptstraße 5"], "city": "Hamburg", "postal_code": "20095", "country": "DE"},

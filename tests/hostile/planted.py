@@ -145,12 +145,21 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     }
     work = await story.http.post(f"/v1/contracts/{story.contract}/work-requests", json=body)
     assert work.status_code == 201, work.text
+    body = {"server_id": story.server_ids[0], "happened_at": START.isoformat(), "seen": "nothing", "channel": "portal"}
+    incident = await story.http.post(f"/v1/contracts/{story.contract}/incidents", json=body)
+    assert incident.status_code == 201, incident.text
+    unmet = {"server_id": story.server_ids[0], "unmet": ["free-disk"]}
+    path = f"/v1/contracts/{story.contract}/condition-declarations"
+    declaration = await story.technician.post(path, json=unmet)
+    assert declaration.status_code == 201, declaration.text
     offered = await story.offered()
     return {
         "customer_id": story.customer_id,
         "contract_id": UUID(story.contract),
         "server_id": UUID(story.server_ids[0]),
         "work_request_id": UUID(work.json()["id"]),
+        "incident_id": UUID(incident.json()["id"]),
+        "declaration_id": UUID(declaration.json()["id"]),
         "subject_id": UUID(story.contract),
         "version": offered["agreement_version"],
         "text_sha256": offered["text_sha256"],
