@@ -11,6 +11,7 @@ import typer
 from deploy.cli import (
     audit,
     consumers,
+    decisions,
     demo,
     doctor,
     documents,
@@ -73,6 +74,7 @@ app.add_typer(parked.parked, name="parked")
 app.add_typer(consumers.consumers, name="consumers")
 app.add_typer(parked.timers, name="timers")
 app.add_typer(audit.commands, name="audit")
+app.add_typer(decisions.commands, name="decisions")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(partners.commands, name="partners")
 app.add_typer(kubernetes.commands, name="kubernetes")

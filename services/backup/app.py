@@ -9,12 +9,14 @@ from fastapi import FastAPI
 from services.backup import consumers
 from services.backup import gateways as real_gateways
 from services.backup.api import files, protections, restores, runs
+from services.backup.domain.judgements import judgements
 from services.backup.gateways import Gateways
 from services.backup.settings import BackupSettings
 from shared.kit import decisions, runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
 from shared.kit.bus.log import EventLog
+from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
@@ -37,6 +39,7 @@ def open_runtime(
         own,
         common,
         migrations=Path(__file__).parent / "migrations",
+        rules=Rulebook(judgements),
         gateways=gateways or real_gateways.build(own, common),
         log=log,
         authenticator=authenticator,

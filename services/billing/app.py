@@ -9,12 +9,14 @@ from fastapi import FastAPI
 from services.billing import consumers
 from services.billing.api import credits, invoices, payments, profiles
 from services.billing.db import houses
+from services.billing.domain.judgements import judgements
 from services.billing.settings import BillingSettings, house_from
 from shared.kit import decisions
 from shared.kit import runtime as kit_runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
 from shared.kit.bus.log import EventLog
+from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
@@ -34,6 +36,7 @@ def open_runtime(
         settings,
         common,
         migrations=Path(__file__).parent / "migrations",
+        rules=Rulebook(judgements),
         log=log,
         authenticator=authenticator,
     )

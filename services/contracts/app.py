@@ -10,6 +10,7 @@ from services.contracts import consumers
 from services.contracts.api import (
     agreements,
     catalogue,
+    clauses,
     condition_declarations,
     contracts,
     customers,
@@ -20,11 +21,13 @@ from services.contracts.api import (
 )
 from services.contracts.db import agreements as agreement_folders
 from services.contracts.db import catalogue as catalogue_file
+from services.contracts.domain.judgements import judgements
 from services.contracts.settings import ContractsSettings
 from shared.kit import decisions, runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
 from shared.kit.bus.log import EventLog
+from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
@@ -43,6 +46,7 @@ def open_runtime(
         settings or ContractsSettings(),
         common,
         migrations=Path(__file__).parent / "migrations",
+        rules=Rulebook(judgements, agreement_folders.parameters_of),
         log=log,
         authenticator=authenticator,
     )
@@ -62,6 +66,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         description="Customers, servers, the agreement, contracts and their periods, work requests, incidents.",
         routers=[
             agreements.router,
+            clauses.router,
             catalogue.router,
             customers.router,
             contracts.router,
@@ -70,7 +75,7 @@ def create_app(runtime: Runtime) -> FastAPI:
             incidents.router,
             work_in_progress.router,
             evidence.router,
-            decisions.router(),
+            decisions.router(cite=clauses.cite),
         ],
         handlers=consumers.handlers,
     )

@@ -8,11 +8,13 @@ from fastapi import FastAPI
 
 from services.notify import consumers, gateways
 from services.notify.api import contacts, feeds, notices, partners
+from services.notify.domain.judgements import judgements
 from services.notify.settings import NotifySettings
 from shared.kit import decisions, runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
 from shared.kit.bus.log import EventLog
+from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
@@ -30,6 +32,7 @@ def open_runtime(
         own,
         common,
         migrations=Path(__file__).parent / "migrations",
+        rules=Rulebook(judgements),
         gateways=gateways.build(own),
         log=log,
         authenticator=authenticator,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeAlias
 
-from shared.kernel.errors import NotFound
+from shared.kernel.errors import NotFound, Refusal
 
 Facts: TypeAlias = Mapping[str, Any]
 """JSON-ready values by name, as they are kept beside the decision."""
@@ -50,6 +51,23 @@ class Judgement:
         return Judged(verdict, {name: parameters[name] for name in sorted(noted.read)})
 
 
+class Outcome(StrEnum):
+    """Of judging a decision again. `unjudged`: it is older than the rules, and kept no parameters to judge it by."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNJUDGED = "unjudged"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the rule says of the same facts now; `trouble` is why it says nothing, or not the same."""
+
+    outcome: Outcome
+    again: Verdict | None = None
+    trouble: str | None = None
+
+
 class Judgements:
     """The rules of one service by kind of decision."""
 
@@ -76,6 +94,19 @@ class Judgements:
             return self._of[kind]
         except KeyError:
             raise NoSuchJudgement() from None
+
+    def replay(self, kind: str, facts: Facts, kept: Judged, parameters: Facts) -> Replayed:
+        """Judge the facts of a decision again by `parameters`, which should be those that it was judged by."""
+        try:
+            again = self.of(kind).judge(facts, parameters)
+        except Refusal as refusal:
+            return Replayed(Outcome.DIFFERENT, trouble=refusal.code())
+        except (LookupError, TypeError, ValueError) as error:
+            return Replayed(Outcome.DIFFERENT, trouble=f"the facts do not suffice: {error!r}")
+        changed = sorted(name for name, value in kept.parameters.items() if parameters.get(name) != value)
+        if changed:
+            return Replayed(Outcome.DIFFERENT, again.verdict, f"judged by another {', '.join(changed)}")
+        return Replayed(Outcome.SAME if again.verdict == kept.verdict else Outcome.DIFFERENT, again.verdict)
 
 
 class _Noted(Mapping[str, Any]):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Query
+from pydantic import Field
+from sqlalchemy.engine import Row
 
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import new_id
-from shared.kernel.judgement import Facts, Judgement, Verdict
+from shared.kernel.judgement import Facts, Judgement, Outcome, Verdict
 from shared.kit.auth import STAFF, Role
 from shared.kit.db import Reader, Transaction
 from shared.kit.fields import View
 from shared.kit.paging import Page, Paging
-from shared.kit.routing import CallerIn, HouseRouter, Read
+from shared.kit.routing import CallerIn, HouseRouter, Read, RuntimeIn
 from shared.kit.tables import decisions
+
+CLAUSE_READ_AT = "/contracts/v1/agreements/{version}/clauses/{clause}"
+"""Where the agreement is read; no other service has its text."""
 
 
 class JudgedOtherwise(Exception):
@@ -66,6 +73,15 @@ async def judge(
     return judged.verdict
 
 
+@dataclass(frozen=True)
+class ClauseText:
+    """A clause of the agreement as a customer accepted it."""
+
+    language: str
+    title: str
+    text: str
+
+
 class DecisionView(View):
     """`parameters`: those of the agreement version that the rule looked at; decisions of old have none."""
 
@@ -82,8 +98,44 @@ class DecisionView(View):
     decided_at: datetime
 
 
-def router() -> HouseRouter:
-    """Reading decisions, the same in every service that decides."""
+Cite: TypeAlias = Callable[[Reader, DecisionView], Awaitable[ClauseText | None]]
+"""The text of a decision's clause for the customer that it concerns."""
+
+
+class ClauseView(View):
+    """`title` and `text` as the customer accepted them, where this service knows; `read_at` says where to read them."""
+
+    number: str
+    agreement_version: str
+    read_at: str = Field(description="path below the installation's address; takes `?language=`")
+    language: str | None = None
+    title: str | None = None
+    text: str | None = None
+
+
+class ExplainedDecisionView(DecisionView):
+    clause_accepted: ClauseView
+
+
+class VerdictView(View):
+    word: str
+    clause: str
+
+
+class ReplayView(View):
+    """`kept`: the verdict of then; `again`: what the rule makes of the same facts and agreement version now."""
+
+    decision_id: UUID
+    kind: str
+    agreement_version: str
+    outcome: Outcome = Field(description="`unjudged`: the decision is older than the rules")
+    kept: VerdictView
+    again: VerdictView | None
+    trouble: str | None
+
+
+def router(*, cite: Cite | None = None) -> HouseRouter:
+    """Reading decisions, the same in every service that decides; `cite` where the service has the agreement's text."""
     routes = HouseRouter("/v1/decisions", tag="decisions")
     readers = STAFF | {Role.CUSTOMER}
 
@@ -98,14 +150,42 @@ def router() -> HouseRouter:
         return paging.page(rows, DecisionView.model_validate, lambda row: row.id)
 
     @routes.get("/{decision_id}", callers=readers, refusals=[NoSuchDecision])
-    async def read_decision(decision_id: UUID, reader: Read, caller: CallerIn) -> DecisionView:
-        """One decision: verdict, clause, agreement version and the facts it was made from."""
-        rows = await _select(reader, caller.only_customer, decision_id=decision_id, limit=1)
-        if not rows:
-            raise NoSuchDecision()
-        return DecisionView.model_validate(rows[0])
+    async def explain_decision(decision_id: UUID, reader: Read, caller: CallerIn) -> ExplainedDecisionView:
+        """One decision: verdict, the clause and its text, agreement version, facts, and the parameters used."""
+        decision = DecisionView.model_validate(await _find(reader, caller.only_customer, decision_id))
+        accepted = await cite(reader, decision) if cite else None
+        clause = ClauseView(
+            number=decision.clause,
+            agreement_version=decision.agreement_version,
+            read_at=CLAUSE_READ_AT.format(version=decision.agreement_version, clause=decision.clause),
+            **(asdict(accepted) if accepted else {}),
+        )
+        return ExplainedDecisionView(**decision.model_dump(), clause_accepted=clause)
+
+    @routes.get("/{decision_id}/replay", callers=readers, refusals=[NoSuchDecision])
+    async def replay_decision(decision_id: UUID, reader: Read, caller: CallerIn, runtime: RuntimeIn) -> ReplayView:
+        """Judge the facts again by the agreement version of then; nothing changes by it."""
+        decision = runtime.rules.replay(await _find(reader, caller.only_customer, decision_id))
+        again = decision.replayed.again
+        return ReplayView(
+            decision_id=decision.id,
+            kind=decision.kind,
+            agreement_version=decision.agreement_version,
+            outcome=decision.replayed.outcome,
+            kept=VerdictView(**asdict(decision.verdict)),
+            again=VerdictView(**asdict(again)) if again else None,
+            trouble=decision.replayed.trouble,
+        )
 
     return routes
+
+
+async def _find(reader: Reader, only_customer: UUID | None, decision_id: UUID) -> Row[Any]:
+    rows = await _select(reader, only_customer, decision_id=decision_id, limit=1)
+    if not rows:
+        raise NoSuchDecision()
+    found: Row[Any] = rows[0]
+    return found
 
 
 async def _select(

@@ -17,6 +17,7 @@ from shared.kit.bus.doorbell import OUTBOX, Doorbell
 from shared.kit.bus.log import EventLog
 from shared.kit.db import Database
 from shared.kit.on_postgresql import OnPostgresql
+from shared.kit.rulebook import Rulebook
 from shared.kit.settings import CommonSettings, ServiceSettings
 from shared.kit.tracing import tracing_for
 
@@ -38,6 +39,7 @@ class Runtime:
     log: EventLog | None = None
     gateways: Any = None
     migrations: Path = field(default_factory=Path)
+    rules: Rulebook = field(default_factory=Rulebook)
 
     @property
     def data_dir(self) -> Path:
@@ -59,6 +61,7 @@ def open_runtime(
     common: CommonSettings,
     *,
     migrations: Path,
+    rules: Rulebook | None = None,
     gateways: Any = None,
     log: EventLog | None = None,
     authenticator: Authenticator | None = None,
@@ -87,6 +90,7 @@ def open_runtime(
         log=log,
         gateways=gateways,
         migrations=migrations,
+        rules=rules or Rulebook(),
     )
 
 

@@ -63,7 +63,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def service(database_url: str, tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
+async def service(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ServiceUnderTest]:
+    """`monkeypatch` goes after it: what a test publishes is there until its decisions are replayed."""
     common = CommonSettings(data_dir=tmp_path, clock="virtual", log_level="error")
     settings = ContractsSettings(database_url=SecretStr(database_url))
     async with service_under_test(

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.kernel import errors
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Judgements
 from shared.kit import audit_trail, decisions, migrations
 from shared.kit.app import service_app
 from shared.kit.auth import ANYONE, Role
@@ -24,6 +25,7 @@ from shared.kit.db import Database, Instant, Reader, Transaction, json_type
 from shared.kit.fields import AmountIn, AmountOut, Body, Code, Flag, Line, Paragraph, Sha256, View, When, Whole
 from shared.kit.paging import Page, Paging
 from shared.kit.routing import CallerIn, HouseRouter, Read, RuntimeIn, Tx
+from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime, development_issuer, embedded_authenticator, open_runtime
 from shared.kit.schedule import Timers
 from shared.kit.settings import CommonSettings, ServiceSettings
@@ -215,6 +217,10 @@ async def create_tables(database: Database) -> None:
     await database.run_sync(migrations.merged(metadata).create_all)
 
 
+judgements = Judgements()
+"""The rules of the throw-away service; its tests add theirs."""
+
+
 def open_parcels(url: str, folder: Path, **settings: Any) -> Runtime:
     common = CommonSettings(data_dir=folder, **settings)
     return open_runtime(
@@ -222,6 +228,7 @@ def open_parcels(url: str, folder: Path, **settings: Any) -> Runtime:
         ParcelSettings(database_url=SecretStr(url)),
         common,
         migrations=folder,
+        rules=Rulebook(judgements),
         authenticator=embedded_authenticator(common),
     )
 

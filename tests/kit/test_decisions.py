@@ -5,12 +5,11 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.ids import new_id
-from shared.kernel.judgement import Facts, Judgements, Verdict
+from shared.kernel.judgement import Facts, Verdict
 from shared.kit import decisions
 from shared.kit.auth import Role
+from tests.kit.support import judgements
 from tests.support.service import ServiceUnderTest
-
-judgements = Judgements()
 
 
 @judgements.on("payment.audit")

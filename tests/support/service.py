@@ -19,6 +19,7 @@ from shared.events.contracts import ServerRegistered
 from shared.events.envelope import Envelope, Fact
 from shared.events.registry import PARTNER_TOPIC_PREFIX, fact_of
 from shared.kernel.ids import new_id
+from shared.kernel.judgement import Outcome
 from shared.kit import migrations, virtual_clock
 from shared.kit.auth import DevelopmentIssuer, Role
 from shared.kit.bus import tables as bus_tables
@@ -132,11 +133,15 @@ class ServiceUnderTest:
             return await reader.scalar(statement)
 
     async def close(self) -> None:
-        """Raises canaries.Told when what others may read holds personal data or a secret."""
+        """Raises canaries.Told when what others may read holds personal data or a secret.
+
+        Every decision that the test made is judged again, and must come out the same.
+        """
         for client in self._clients:
             await client.aclose()
         try:
             await self._insist_on_silence()
+            await self._insist_on_same_verdicts()
         finally:
             await self.runtime.close()
 
@@ -146,6 +151,10 @@ class ServiceUnderTest:
                 for row in await reader.rows(sa.select(table)):
                     canaries.insist_on_silence(f"{self.runtime.name}.{table.name}", _content_of(row))
         canaries.insist_on_silence("/metrics", generate_latest())
+
+    async def _insist_on_same_verdicts(self) -> None:
+        async for decision in self.runtime.rules.replay_all(self.runtime.database):
+            assert decision.replayed.outcome is Outcome.SAME, f"judged otherwise the second time: {decision}"
 
 
 def _content_of(row: sa.Row[Any]) -> bytes:

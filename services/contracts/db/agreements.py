@@ -27,6 +27,11 @@ def published() -> Agreements:
     return read_folder(FOLDER)
 
 
+def parameters_of(version: str) -> dict[str, Any]:
+    """Those of a published version, by name; raises NoSuchAgreement."""
+    return published().version(version).parameters.shown()
+
+
 def read_folder(folder: Path) -> Agreements:
     """Read `<version>/{en.md,zh.md,parameters.toml}`; a missing or unknown parameter is a TypeError."""
     return Agreements(tuple(_read_version(path) for path in sorted(folder.iterdir()) if path.is_dir()))

@@ -141,7 +141,7 @@ async def _judge(
         subject_id=contract.id,
         customer_id=contract.customer_id,
         agreement_version=version,
-        parameters=agreements.published().version(version).parameters.shown(),
+        parameters=agreements.parameters_of(version),
         facts={"period_index": period.index, **shown} if period else shown,
         happened=happened,
     )

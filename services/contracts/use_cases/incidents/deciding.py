@@ -72,7 +72,7 @@ async def _facts_beside_the_first(tx: Transaction, contract: Contract, incident:
 
 
 def _liability(incident: Incident, facts: dict[str, Any]) -> Verdict:
-    return judged(facts, agreements.published().version(incident.agreement_version).parameters.shown())
+    return judged(facts, agreements.parameters_of(incident.agreement_version))
 
 
 def _judged_by(incident: Incident) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _judged_by(incident: Incident) -> dict[str, Any]:
         "subject_id": incident.id,
         "customer_id": incident.customer_id,
         "agreement_version": incident.agreement_version,
-        "parameters": agreements.published().version(incident.agreement_version).parameters.shown(),
+        "parameters": agreements.parameters_of(incident.agreement_version),
     }
 
 
