@@ -168,7 +168,7 @@ async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: C
     won, lost = _won_and_lost(answers)
     [told] = await contracts.told(WorkStarted, WorkWithdrawn)
     assert len(won) == 1
-    assert won[0]["status"] == {WorkStarted: "in_progress", WorkWithdrawn: "withdrawn"}[type(told)]
+    assert won[0]["status"] == ("in_progress" if isinstance(told, WorkStarted) else "withdrawn")
     assert {problem["facts"]["state"] for problem in lost} == {won[0]["status"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, bookings, work_requests
@@ -140,7 +141,7 @@ async def _book(tx: Transaction, work: WorkRequest, slot: Slot, judgement: Judge
     await work_requests.save(tx, work)
     await bookings.book(tx, work.id, slot)
     preferred = work.preference
-    shown = {
+    shown: dict[str, Any] = {
         "technician_free": True,
         "starts_at": slot.starts_at.isoformat(),
         "ends_at": slot.ends_at.isoformat(),

@@ -1,5 +1,6 @@
 """Every state × verb of a work request, and when it may be decided how."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -99,7 +100,7 @@ def an_acknowledgement(work: WorkRequest) -> Acknowledgement:
 
 
 def do(work: WorkRequest, verb: str) -> None:
-    moves = {
+    moves: dict[str, Callable[[], object]] = {
         "assess": lambda: work.assess(an_assessment(work)),
         "acknowledge": lambda: work.acknowledge(an_acknowledgement(work)),
         "accept": lambda: work.accept(by="eve", now=NOW),
