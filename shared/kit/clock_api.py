@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from shared.kit import virtual_clock
 from shared.kit.auth import ANYONE, Role
@@ -18,6 +19,7 @@ class AdvanceBody(Body):
     to: When
 
 
+@cache
 def router() -> HouseRouter:
     routes = HouseRouter("/v1/clock", tag="development")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
@@ -134,6 +135,7 @@ class ReplayView(View):
     trouble: str | None
 
 
+@cache
 def router(*, cite: Cite | None = None) -> HouseRouter:
     """Reading decisions, the same in every service that decides; `cite` where the service has the agreement's text."""
     routes = HouseRouter("/v1/decisions", tag="decisions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Annotated
 from uuid import UUID
 
@@ -102,7 +103,9 @@ class ParkedTimerList(View):
     items: list[ParkedTimerView]
 
 
+@cache
 def router(handlers: Handlers) -> HouseRouter:
+    """Made once for each table of handlers, of which a service has one."""
     routes = HouseRouter("/v1/parked", tag="operations")
 
     @routes.get("/events", callers={Role.ADMIN})
