@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from services.backup import app, consumers, schedule
+from services.backup.db.tables import metadata
 from services.backup.gateways import FileStore, Gateways
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
-from shared.kit import migrations
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings
 from tests.backup.world import World
-from tests.infrastructure.postgres import PostgresServer
+from tests.support.databases import Beginnings, migrated
 from tests.support.service import service_under_test
 
-
-@pytest.fixture(scope="session")
-async def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file to copy: migrating once is enough."""
-    path = tmp_path_factory.mktemp("backup") / "backup.db"
-    await _migrate(BackupSettings(database_url=SecretStr(f"sqlite:///{path}")), path.parent)
-    return path
+MIGRATIONS = Path(app.__file__).parent / "migrations"
 
 
 @pytest.fixture(scope="session")
-async def migrated_template(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PostgreSQL database to copy."""
-    name = f"backup_template_{uuid4().hex}"
-    postgres_server.create_database(name)
-    settings = BackupSettings(database_url=SecretStr(postgres_server.url_for(name)))
-    await _migrate(settings, tmp_path_factory.mktemp("backup"))
-    return name
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginnings]:
+    with migrated("backup", metadata, MIGRATIONS, tmp_path_factory.mktemp("backup")) as found:
+        yield found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackupSettings]:
+def settings(request: pytest.FixtureRequest, begun: Beginnings, tmp_path: Path) -> BackupSettings:
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "backup.db")
-        yield BackupSettings()
-        return
-    template: str = request.getfixturevalue("migrated_template")
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = f"backup_{uuid4().hex}"
-    server.create_database(name, template)
-    yield BackupSettings(database_url=SecretStr(server.url_for(name)))
-    server.drop_database(name)
-
-
-async def _migrate(settings: BackupSettings, data_dir: Path) -> None:
-    runtime = app.open_runtime(CommonSettings(data_dir=data_dir), settings=settings)
-    await migrations.upgrade(runtime.database, runtime.migrations)
-    await runtime.close()
+        begun.on_sqlite(tmp_path / "backup.db")
+        return BackupSettings()
+    return BackupSettings(database_url=SecretStr(begun.on_postgresql(request.getfixturevalue("postgres_server"))))
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ class UploadView(View):
     size: int
 
 
+NOTHING_HEARD = Handlers()
 router = HouseRouter("/v1/parcels", tag="parcels")
 
 
@@ -213,7 +214,13 @@ def fresh_postgres_database(server: PostgresServer) -> Iterator[str]:
 
 
 async def create_tables(database: Database) -> None:
-    """Make the throw-away service's tables and the kit's, without migrations."""
+    """Make the throw-away service's tables and the kit's, without migrations, unless they are there."""
+    look = (
+        "to_regclass('parcels')" if database.dialect == "postgresql" else "name FROM sqlite_master WHERE name='parcels'"
+    )
+    async with database.reading() as reader:
+        if await reader.scalar(sa.text(f"SELECT {look}")) is not None:
+            return
     await database.run_sync(migrations.merged(metadata).create_all)
 
 
@@ -233,24 +240,23 @@ def open_parcels(url: str, folder: Path, **settings: Any) -> Runtime:
     )
 
 
-def parcels_app(runtime: Runtime, handlers: Handlers | None = None) -> FastAPI:
+def parcels_app(runtime: Runtime, handlers: Handlers = NOTHING_HEARD) -> FastAPI:
     return service_app(
         runtime,
         title="Parcels",
         description="Throw-away.",
         routers=[router, decisions.router()],
-        handlers=handlers or Handlers(),
+        handlers=handlers,
     )
 
 
 @asynccontextmanager
 async def running_parcels(
-    url: str, folder: Path, *, timers: Timers | None = None, handlers: Handlers | None = None, **settings: Any
+    url: str, folder: Path, *, timers: Timers | None = None, handlers: Handlers = NOTHING_HEARD, **settings: Any
 ) -> AsyncIterator[ServiceUnderTest]:
-    """The service with its tables, over a database that is empty."""
+    """The service with its tables, over a database that is empty or has them."""
     runtime = open_parcels(url, folder, **settings)
     await create_tables(runtime.database)
-    handlers = handlers or Handlers()
     service = ServiceUnderTest(
         runtime, parcels_app(runtime, handlers), handlers, timers or Timers(), development_issuer(runtime.common)
     )

@@ -62,8 +62,8 @@ def line(tmp_path: Path) -> Line:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    found = Database(database_url)
+async def database(empty_url: str) -> AsyncIterator[Database]:
+    found = Database(empty_url)
     yield found
     await found.close()
 
@@ -218,10 +218,10 @@ async def test_a_database_that_is_away_for_a_moment_ends_nobodys_signs(
         await eventually(again, what="a sign after the trouble")
 
 
-async def test_several_migrators_at_once_apply_each_revision_once(database_url: str, line: Line) -> None:
+async def test_several_migrators_at_once_apply_each_revision_once(empty_url: str, line: Line) -> None:
     for number in range(3):
         line.add(f"op.create_table('more_{number}', sa.Column('id', sa.Integer))")
-    several = [Database(database_url) for _ in range(3)]
+    several = [Database(empty_url) for _ in range(3)]
     found = await asyncio.gather(*(applied(one, line) for one in several))
     assert sorted(number for each in found for number in each) == ["0001", "0002", "0003", "0004"]
     for one in several:

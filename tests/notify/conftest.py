@@ -5,46 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from services.notify import consumers, schedule
+from services.notify import app, consumers, schedule
 from services.notify.app import create_app, open_runtime
+from services.notify.db.tables import metadata
 from services.notify.settings import NotifySettings
-from shared.kernel.ids import new_id
-from shared.kit import migrations
 from shared.kit.runtime import embedded_authenticator
 from shared.kit.settings import CommonSettings
-from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.smtp import SmtpPeer
-from tests.infrastructure.waiting import run_apart
+from tests.support.databases import Beginnings, migrated
 from tests.support.service import ServiceUnderTest, service_under_test
+
+MIGRATIONS = Path(app.__file__).parent / "migrations"
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database to copy: cheaper than migrating one per test."""
-    name = f"notify_{new_id().hex}"
-    postgres_server.create_database(name)
-
-    async def migrate() -> None:
-        settings = NotifySettings.model_validate({"database_url": postgres_server.url_for(name)})
-        common = CommonSettings(data_dir=tmp_path_factory.mktemp("notify"))
-        runtime = open_runtime(common, settings=settings, authenticator=embedded_authenticator(common))
-        await migrations.upgrade(runtime.database, runtime.migrations)
-        await runtime.close()
-
-    run_apart(migrate())
-    return name
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginnings]:
+    with migrated("notify", metadata, MIGRATIONS, tmp_path_factory.mktemp("notify")) as found:
+        yield found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, begun: Beginnings, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'notify.db'}"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = f"notify_{new_id().hex}"
-    server.create_database(name, template=request.getfixturevalue("migrated_template"))
-    yield server.url_for(name)
-    server.drop_database(name)
+        return begun.on_sqlite(tmp_path / "notify.db")
+    return begun.on_postgresql(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture

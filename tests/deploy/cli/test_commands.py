@@ -99,10 +99,11 @@ def test_migrations_are_shown_then_applied_then_done(folder: Path) -> None:
 
 
 def test_a_command_on_a_database_without_tables_says_what_to_do(folder: Path) -> None:
+    revisions = told("migrate", "--dry-run")["pending"]["billing"]
     done = mainstay("parked", "list", "billing")
     assert (done.returncode, done.stderr.strip()) == (
         3,
-        "The database of billing lacks 2 migration(s): run `mainstay migrate billing`.",
+        f"The database of billing lacks {len(revisions)} migration(s): run `mainstay migrate billing`.",
     )
 
 
