@@ -120,13 +120,17 @@ class Notice:
         """There is a contact to send it to."""
         self.status = NOTICE_LIFECYCLE.after("address", self.status)
 
+    @property
+    def has_tries_left(self) -> bool:
+        return delay_after(self.tries) is not None
+
     def settle(self, answer: Answer, *, now: datetime) -> None:
         """Conclude from the mail server's answer; a deferred notice stays pending until its tries are used up."""
         if answer.outcome is Outcome.ACCEPTED:
             self.status = NOTICE_LIFECYCLE.after("deliver", self.status)
         elif answer.outcome is Outcome.REFUSED:
             self.status, self.failure = NOTICE_LIFECYCLE.after("refuse", self.status), "refused"
-        elif delay_after(self.tries) is None:
+        elif not self.has_tries_left:
             self.status, self.failure = NOTICE_LIFECYCLE.after("give_up", self.status), "expired"
         self.settled_at = None if self.status is PENDING else now
 
@@ -139,15 +143,9 @@ class Notice:
 @judgements.on("notice.settle")
 def settling(facts: Facts, _parameters: Facts) -> Verdict:
     """What the mail server answered, under the clause that asks for the notice; pending while it may be tried again."""
-    answer = Answer(facts["smtp_code"], "", about_message=facts["about_message"])
-    status = status_after(answer.outcome, facts["tries"])
-    return Verdict(status.value, CLAUSES[NoticeKind(facts["notice_kind"])])
-
-
-def status_after(outcome: Outcome, tries: int) -> NoticeStatus:
-    """A deferred notice stays pending until its tries are used up."""
+    outcome = Answer(facts["smtp_code"], "", about_message=facts["about_message"]).outcome
+    clause = CLAUSES[NoticeKind(facts["notice_kind"])]
     if outcome is Outcome.ACCEPTED:
-        return DELIVERED
-    if outcome is Outcome.REFUSED or delay_after(tries) is None:
-        return UNDELIVERABLE
-    return PENDING
+        return Verdict(DELIVERED.value, clause)
+    given_up = outcome is Outcome.REFUSED or not facts["has_tries_left"]
+    return Verdict((UNDELIVERABLE if given_up else PENDING).value, clause)

@@ -109,6 +109,7 @@ async def _announce(tx: Transaction, notice: Notice, attempt: Attempt, answer: A
             "notice_id": str(notice.id),
             "notice_kind": notice.kind.value,
             "tries": notice.tries,
+            "has_tries_left": notice.has_tries_left,
             "smtp_code": answer.code,
             "about_message": answer.about_message,
             "reply_sha256": attempt.reply_sha256,
