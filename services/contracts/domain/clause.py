@@ -27,13 +27,13 @@ def clauses_of(text: str) -> dict[str, Clause]:
     """The clauses of an agreement by number: paragraphs that begin `**1.1 Title.**`; a number twice is a ValueError."""
     found: dict[str, Clause] = {}
     for paragraph in re.split(r"\n\s*\n", text):
-        begins = _CLAUSE.match(paragraph.strip("\n"))
+        begins = _CLAUSE.match(paragraph.strip())
         if begins is None:
             continue
         number, title = begins["number"], begins["title"].strip().rstrip(".。")
         if number in found:
             raise ValueError(f"clause {number} stands twice")
-        found[number] = Clause(number=number, title=title, text=paragraph.strip("\n"))
+        found[number] = Clause(number=number, title=title, text=paragraph.strip())
     return found
 
 
