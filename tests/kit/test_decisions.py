@@ -3,11 +3,13 @@
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from shared.kernel.ids import new_id
 from shared.kernel.judgement import Facts, Verdict
 from shared.kit import decisions
 from shared.kit.auth import Role
+from shared.kit.tables import decisions as kept
 from tests.kit.support import judgements
 from tests.support.service import ServiceUnderTest
 
@@ -97,6 +99,45 @@ async def test_staff_lists_the_decisions_of_one_subject_in_order(service: Servic
     ).json()
     assert [item["id"] for item in first["items"] + rest["items"]] == made
     assert rest["next_cursor"] is None
+
+
+async def test_a_service_without_the_agreement_says_where_its_clause_is_read(sqlite_service: ServiceUnderTest) -> None:
+    decision = await a_decision(sqlite_service, new_id())
+    explained = (await sqlite_service.as_role(Role.SUPPORT).get(f"/v1/decisions/{decision}")).json()
+    assert explained["clause_accepted"] == {
+        "number": "3.2",
+        "agreement_version": "2030-1",
+        "read_at": "/contracts/v1/agreements/2030-1/clauses/3.2",
+        "language": None,
+        "title": None,
+        "text": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome", "again"),
+    [
+        ({}, "same", {"word": "approved", "clause": "3.2"}),
+        ({"facts": {"found": "rejected"}}, "different", {"word": "rejected", "clause": "3.2"}),
+        ({"facts": {}}, "different", None),
+        ({"kind": "payment-audit"}, "different", None),
+        ({"kind": "payment-audit", "parameters": None}, "unjudged", None),
+    ],
+)
+async def test_a_decision_is_judged_again_by_what_was_kept(
+    sqlite_service: ServiceUnderTest, changed: dict[str, object], outcome: str, again: object
+) -> None:
+    decision = await a_decision(sqlite_service, customer := new_id())
+    async with sqlite_service.runtime.database.transaction() as tx:
+        if changed:
+            await tx.execute(sa.update(kept).values(**changed))
+    mine = sqlite_service.as_role(Role.CUSTOMER, customer_id=customer)
+    replayed = (await mine.get(f"/v1/decisions/{decision}/replay")).json()
+    assert (replayed["outcome"], replayed["again"]) == (outcome, again)
+    assert replayed["kept"] == {"word": "approved", "clause": "3.2"}
+    assert (replayed["trouble"] is None) == (again is not None)
+    async with sqlite_service.runtime.database.transaction() as tx:
+        await tx.execute(sa.delete(kept))  # what a test spoilt is not judged once more at its end
 
 
 async def test_what_happened_against_its_rule_is_not_kept(sqlite_service: ServiceUnderTest) -> None:
