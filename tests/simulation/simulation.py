@@ -15,6 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from deploy.trails import verify_trail
+from shared.kernel.judgement import Outcome
 from shared.kit.audit_trail import first_break, sealed_rows
 from tests.simulation.agenda import Agenda, Dice, SimulatedClock
 from tests.simulation.company import Company
@@ -69,6 +70,7 @@ class Simulation:
                 await self._end_day(day)
             await self._rest(everybody=True)
             await self._check_signatures()
+            await self._check_decisions()
             return Result(self.company.histories.digest, self.company.figures(), self.company.deaths)
         finally:
             await self.company.close()
@@ -156,6 +158,13 @@ class Simulation:
         for place in self.company.places.values():
             for broken in (await verify_trail(place.runtime))[2]:
                 raise PromiseBroken(broken.chain, f"the audit trail of {place.name}: {broken}")
+
+    async def _check_decisions(self) -> None:
+        """Every decision follows from the facts kept beside it, by the agreement version that it cites."""
+        for place in self.company.places.values():
+            async for decision in place.runtime.rules.replay_all(place.runtime.database):
+                if decision.replayed.outcome is not Outcome.SAME:
+                    raise PromiseBroken(None, f"a decision of {place.name} does not come out the same: {decision}")
 
     def _progress(self, day: int) -> str:
         figures = self.company.figures()
