@@ -30,7 +30,7 @@ _WORDS = {
         "title": "Evidence",
         "contract": "Contract",
         "incident": "Incident",
-        "status": "Status",
+        "state": "Status",
         "accepted": "Agreement accepted",
         "periods": "Periods",
         "incidents": "Incidents",
@@ -62,7 +62,7 @@ _WORDS = {
         "title": "证据",
         "contract": "合同",
         "incident": "事件",
-        "status": "状态",
+        "state": "状态",
         "accepted": "已接受的协议",
         "periods": "服务期",
         "incidents": "事件",
@@ -122,7 +122,7 @@ def summary_of(summary: Summary, entries: Sequence[Entry]) -> bytes:
     page = _Page(summary.language)
     word = page.words
     page.title(f"{word['title']} · {word[summary.subject['kind']]} {summary.subject['id']}")
-    page.line(f"{word['contract']} {summary.contract.id} · {word['status']}: {summary.contract.status}")
+    page.line(f"{word['contract']} {summary.contract.id} · {word['state']}: {summary.contract.status}")
     page.line(word["note"])
     page.table(
         word["accepted"],
@@ -135,7 +135,7 @@ def summary_of(summary: Summary, entries: Sequence[Entry]) -> bytes:
     )
     page.table(
         word["periods"],
-        [word["period"], word["status"], word["from"], word["until"], word["version"]],
+        [word["period"], word["state"], word["from"], word["until"], word["version"]],
         [
             [row["period_index"], row["status"], _instant(row["starts_at"]), _instant(row["ends_at"]),
              row["agreement_version"]]
@@ -145,7 +145,7 @@ def summary_of(summary: Summary, entries: Sequence[Entry]) -> bytes:
     )  # fmt: skip
     page.table(
         word["incidents"],
-        [word["happened"], word["cause"], word["attempts"], word["liability"], word["clause"], word["status"]],
+        [word["happened"], word["cause"], word["attempts"], word["liability"], word["clause"], word["state"]],
         [_incident(incident, word) for incident in summary.incidents[-MOST_ROWS:]],
         [40, 45, 25, 22, 15, 23],
     )
