@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.contracts import consumers
 from services.contracts.api import (
     agreements,
+    calendars,
     catalogue,
     clauses,
     condition_declarations,
@@ -74,6 +75,7 @@ def create_app(runtime: Runtime) -> FastAPI:
             condition_declarations.router,
             incidents.router,
             work_in_progress.router,
+            calendars.router,
             evidence.router,
             decisions.router(cite=clauses.cite),
         ],

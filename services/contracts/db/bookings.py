@@ -1,4 +1,4 @@
-"""Rows of technicians and what they are booked for."""
+"""Rows of technicians, what they are booked for, and the secrets of their calendars."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.contracts.db.tables import bookings, technicians
+from services.contracts.db.tables import bookings, servers, technicians, work_requests
 from services.contracts.domain.booking import Booking, Place, Slot
+from services.contracts.domain.calendar import SHOWN_AFTER_THE_END, Entry, NoSuchCalendar, SecretTaken
 from shared.kit.db import Reader, Transaction
 
 MOST_SHOWN = 1000
@@ -71,6 +72,71 @@ async def _let_go(
     await tx.execute(query.values(live=False, cancelled=cancelled, sequence=columns.sequence + 1, changed_at=now))
 
 
-def booking_of(row: sa.Row[Any]) -> Booking:
-    values = {name: value for name, value in row._mapping.items() if name in Booking.__dataclass_fields__}
-    return Booking(**{**values, "place": Place(row.place)})
+async def entries_of(reader: Reader, technician: str) -> list[Entry]:
+    """Up to MOST_SHOWN entries of the calendar, by their time, from thirty days ago on; cancelled ones too."""
+    columns = bookings.c
+    query = (
+        sa.select(
+            bookings,
+            work_requests.c.contract_id,
+            work_requests.c.operation_code,
+            work_requests.c.note,
+            servers.c.name.label("server"),
+        )
+        .join(work_requests, work_requests.c.id == columns.work_request_id)
+        .join(servers, servers.c.id == work_requests.c.server_id)
+        .where(columns.technician == technician, columns.ends_at > reader.now - SHOWN_AFTER_THE_END)
+        .order_by(columns.ends_at, columns.work_request_id)
+        .limit(MOST_SHOWN)
+    )
+    return [_entry(row) for row in await reader.rows(query)]
+
+
+async def technician_by(reader: Reader, secret_sha256: str) -> str:
+    """Whose calendar the secret opens; raises NoSuchCalendar."""
+    subject: str | None = await reader.scalar(
+        sa.select(technicians.c.subject).where(technicians.c.feed_sha256 == secret_sha256)
+    )
+    if subject is None:
+        raise NoSuchCalendar()
+    return subject
+
+
+async def keep_secret(tx: Transaction, technician: str, secret_sha256: str) -> None:
+    """In place of the one before; raises SecretTaken."""
+    await lock(tx, technician)
+    taken = sa.select(technicians.c.subject).where(
+        technicians.c.feed_sha256 == secret_sha256, technicians.c.subject != technician
+    )
+    if await tx.row(taken) is not None:
+        raise SecretTaken(field="secret_sha256")
+    values = {"feed_sha256": secret_sha256, "feed_made_at": tx.now}
+    await tx.execute(sa.update(technicians).where(technicians.c.subject == technician).values(**values))
+
+
+async def forget_secret(tx: Transaction, technician: str) -> None:
+    """Raises NoSuchCalendar when there is none."""
+    known = sa.update(technicians).where(technicians.c.subject == technician, technicians.c.feed_sha256.is_not(None))
+    if (await tx.execute(known.values(feed_sha256=None, feed_made_at=None))).rowcount == 0:
+        raise NoSuchCalendar()
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    booking = Booking(
+        work_request_id=row.work_request_id,
+        technician=row.technician,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        place=Place(row.place),
+        sequence=row.sequence,
+        live=row.live,
+        cancelled=row.cancelled,
+        changed_at=row.changed_at,
+    )
+    return Entry(
+        booking=booking,
+        contract_id=row.contract_id,
+        operation_code=row.operation_code,
+        server=row.server,
+        note=row.note,
+    )
