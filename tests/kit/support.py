@@ -31,6 +31,7 @@ from shared.kit.schedule import Timers
 from shared.kit.settings import CommonSettings, ServiceSettings
 from shared.kit.tables import NAMING
 from tests.infrastructure.postgres import PostgresServer
+from tests.support.databases import holds
 from tests.support.service import ServiceUnderTest
 
 metadata = sa.MetaData(naming_convention=NAMING)
@@ -215,13 +216,8 @@ def fresh_postgres_database(server: PostgresServer) -> Iterator[str]:
 
 async def create_tables(database: Database) -> None:
     """Make the throw-away service's tables and the kit's, without migrations, unless they are there."""
-    look = (
-        "to_regclass('parcels')" if database.dialect == "postgresql" else "name FROM sqlite_master WHERE name='parcels'"
-    )
-    async with database.reading() as reader:
-        if await reader.scalar(sa.text(f"SELECT {look}")) is not None:
-            return
-    await database.run_sync(migrations.merged(metadata).create_all)
+    if not await holds(database, "parcels"):
+        await database.run_sync(migrations.merged(metadata).create_all)
 
 
 judgements = Judgements()

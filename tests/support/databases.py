@@ -70,6 +70,14 @@ class Beginnings:
         return ";".join(f"DELETE FROM {table.name}" for table in reversed(self.tables.sorted_tables))
 
 
+async def holds(database: Database, table: str) -> bool:
+    """Whether the database has the table."""
+    known = {"postgresql": "SELECT to_regclass(:table)", "sqlite": "SELECT 1 FROM sqlite_master WHERE name = :table"}
+    async with database.driver.reading() as line:
+        found = (await line.run(sa.text(known[database.dialect]), {"table": table})).first()
+    return found is not None and found[0] is not None
+
+
 @contextmanager
 def beginnings(
     name: str, own: sa.MetaData, make: Callable[[Database], Awaitable[object]], folder: Path

@@ -29,6 +29,7 @@ from shared.kit.schedule import Timers
 from shared.kit.tables import audit_rows, decisions
 from shared.kit.timer_runner import TimerRunner
 from tests.infrastructure import canaries
+from tests.support.databases import holds
 
 
 @dataclass
@@ -172,9 +173,10 @@ async def service_under_test(
     handlers: Handlers,
     timers: Timers,
 ) -> AsyncIterator[ServiceUnderTest]:
-    """Migrate a fresh database and hand out the service."""
+    """Hand out the service; its database is migrated unless it was."""
     runtime = open_runtime()
-    await migrations.upgrade(runtime.database, runtime.migrations)
+    if not await holds(runtime.database, "alembic_version"):
+        await migrations.upgrade(runtime.database, runtime.migrations)
     service = ServiceUnderTest(runtime, create_app(runtime), handlers, timers, development_issuer(runtime.common))
     try:
         yield service
