@@ -49,10 +49,12 @@ class Installation:
             for process in self.processes.values():
                 process.insist_on_running()
             with suppress(httpx.HTTPError):
-                return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+                return client.get(f"{self.url}/readyz").status_code == 200
             return False
 
-        wait_until(ready, timeout=timeout, what=f"{self.url} to be ready")
+        # One client for all tries: to make one reads every certificate authority that the machine trusts.
+        with httpx.Client(timeout=5) as client:
+            wait_until(ready, timeout=timeout, what=f"{self.url} to be ready")
 
     def kill_and_restart(self, name: str) -> None:
         """kill -9 and start again, with the same data."""
