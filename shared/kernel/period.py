@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -123,6 +123,15 @@ def boundary(month: int, anchor_day: int, anchor_time: time, zone: str) -> datet
     day = min(anchor_day, calendar.monthrange(year, month_of_year + 1)[1])
     wall = datetime.combine(datetime(year, month_of_year + 1, day), anchor_time)
     return wall.replace(tzinfo=zone_named(zone), fold=0).astimezone(UTC)
+
+
+def end_of_day(day: date, zone: str) -> datetime:
+    """The UTC instant from which on it is later than `day` in the zone: the first of the next day.
+
+    Where the clock change skips midnight, that is the change itself; where midnight comes twice, the first of both.
+    """
+    midnight = datetime.combine(day + timedelta(days=1), time())
+    return midnight.replace(tzinfo=zone_named(zone), fold=0).astimezone(UTC)
 
 
 def _check_term(months: int) -> None:

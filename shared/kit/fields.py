@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -14,6 +14,7 @@ from shared.kernel.money import LARGEST_MINOR, Money, exponent_of
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, surrogates, line and paragraph separators
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -63,6 +64,18 @@ def _aware(value: datetime) -> datetime:
     return utc
 
 
+def _only_day(value: Any) -> Any:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError("must be a date such as 2030-01-31")
+    return value
+
+
+def _in_range(value: date) -> date:
+    if not EARLIEST.date() <= value < LATEST.date():
+        raise ValueError("is out of range")
+    return value
+
+
 def _currency(code: str) -> str:
     exponent_of(code)
     return code
@@ -100,6 +113,8 @@ Whole = Annotated[int, Field(strict=True, ge=-(2**53) + 1, le=2**53 - 1)]
 Flag = Annotated[bool, Field(strict=True)]
 When = Annotated[datetime, BeforeValidator(_only_text), AfterValidator(_aware)]
 """An RFC 3339 instant with an offset, 1970 to 8999, as UTC."""
+Day = Annotated[date, BeforeValidator(_only_day), AfterValidator(_in_range)]
+"""A calendar day, 1970 to 8999; which instants it spans depends on a zone."""
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$"), AfterValidator(_currency_code)]
 
 

@@ -1,14 +1,14 @@
 """Periods tile from their anchor, and the window is never shorter than its days."""
 
 import itertools
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.kernel.period import Period, TermOutOfRange, UnknownZone, boundary, zone_named
+from shared.kernel.period import Period, TermOutOfRange, UnknownZone, boundary, end_of_day, zone_named
 
 ZONES = [
     "UTC",
@@ -132,3 +132,31 @@ def test_a_term_is_one_to_120_months(months: int) -> None:
         Period.first(datetime(2030, 1, 1, tzinfo=UTC), months=months, zone="UTC")
     with pytest.raises(TermOutOfRange):
         Period.first(datetime(2030, 1, 1, tzinfo=UTC), months=1, zone="UTC").next(months=months)
+
+
+def test_a_day_ends_where_the_next_begins_in_every_zone() -> None:
+    """Also where midnight is skipped, comes twice, or the day itself never was; each zone's years of change."""
+    moment = timedelta(microseconds=1)
+    for number, name in enumerate(sorted(available_timezones() - {"localtime"})):
+        zone = zone_named(name)
+        first = date(1970 + number % 66, 1, 1)
+        for days in range(0, 366, 5 + number % 3):
+            day = first + timedelta(days=days)
+            end = end_of_day(day, name)
+            assert end.astimezone(zone).date() > day, (name, day)
+            # The last moment of a day that never was belongs to the day before.
+            assert (end - moment).astimezone(zone).date() <= day, (name, day)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "end"),
+    [
+        (date(2030, 4, 25), "Africa/Cairo", "2030-04-25T22:00:00+00:00"),  # midnight is skipped
+        (date(2030, 11, 2), "America/Havana", "2030-11-03T04:00:00+00:00"),  # midnight comes twice: the first
+        (date(2011, 12, 29), "Pacific/Apia", "2011-12-30T10:00:00+00:00"),
+        (date(2011, 12, 30), "Pacific/Apia", "2011-12-30T10:00:00+00:00"),  # a day that never was
+        (date(2030, 3, 20), "Europe/Berlin", "2030-03-20T23:00:00+00:00"),
+    ],
+)
+def test_a_day_ends_at_an_instant(day: date, zone: str, end: str) -> None:
+    assert end_of_day(day, zone).isoformat() == end
