@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from services.backup.use_cases import coverages, servers
-from shared.events.contracts import ServerRegistered, ServiceExpired, ServiceHeld, ServiceRegistered, ServiceRenewed
+from shared.events.contracts import (
+    ServerRegistered,
+    ServiceExpired,
+    ServiceExtended,
+    ServiceHeld,
+    ServiceRegistered,
+    ServiceRenewed,
+)
 from shared.events.envelope import Envelope
 from shared.kit.bus.handlers import Handlers
 from shared.kit.db import Transaction
@@ -29,6 +36,11 @@ async def service_renewed(tx: Transaction, fact: ServiceRenewed, _envelope: Enve
 @handlers.on(ServiceHeld)
 async def service_held(tx: Transaction, fact: ServiceHeld, _envelope: Envelope) -> None:
     await coverages.hold_service(tx, fact)
+
+
+@handlers.on(ServiceExtended)
+async def service_extended(tx: Transaction, fact: ServiceExtended, _envelope: Envelope) -> None:
+    await coverages.extend_service(tx, fact)
 
 
 @handlers.on(ServiceExpired)

@@ -13,6 +13,7 @@ from shared.events.contracts import (
     RenewalRefused,
     RenewalRequested,
     ServiceExpired,
+    ServiceExtended,
     ServiceRenewed,
     StopRequested,
 )
@@ -106,6 +107,12 @@ async def withdraw_renewal(tx: Transaction, fact: StopRequested, _envelope: Enve
 @handlers.on(ServiceRenewed)
 async def serve_renewed(tx: Transaction, fact: ServiceRenewed, _envelope: Envelope) -> None:
     await invoices.serve_period(tx, fact.contract_id, fact.period_index)
+
+
+@handlers.on(ServiceExtended)
+async def serve_extended(tx: Transaction, fact: ServiceExtended, _envelope: Envelope) -> None:
+    """An ending with that period no longer holds: what follows may be paid; RenewalRequested asks for it again."""
+    await invoices.serve_period(tx, fact.contract_id, fact.period_index + 1)
 
 
 @memory.facts.on(InvoiceIssued)

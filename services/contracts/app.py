@@ -16,6 +16,7 @@ from services.contracts.api import (
     contracts,
     customers,
     evidence,
+    extensions,
     incidents,
     work_in_progress,
     work_requests,
@@ -64,13 +65,14 @@ def create_app(runtime: Runtime) -> FastAPI:
     return service_app(
         runtime,
         title="Contracts",
-        description="Customers, servers, the agreement, contracts and their periods, work requests, incidents.",
+        description="Customers, servers, the agreement, contracts, their periods and extensions, work, incidents.",
         routers=[
             agreements.router,
             clauses.router,
             catalogue.router,
             customers.router,
             contracts.router,
+            extensions.router,
             work_requests.router,
             condition_declarations.router,
             incidents.router,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.contracts.use_cases.happenings import PERIOD_ENDS, WINDOW_OPENS, let_time_pass
+from services.contracts.use_cases.happenings import EXTENSION_ENDS, PERIOD_ENDS, WINDOW_OPENS, let_time_pass
 from services.contracts.use_cases.work_in_progress import SIGN_OFF, sign_off_by_time
 from shared.kit.db import Transaction
 from shared.kit.schedule import Timer, Timers
@@ -12,7 +12,7 @@ from shared.kit.schedule import Timer, Timers
 timers = Timers()
 
 
-@timers.when_some(WINDOW_OPENS, PERIOD_ENDS)
+@timers.when_some(WINDOW_OPENS, PERIOD_ENDS, EXTENSION_ENDS)
 async def time_passes(tx: Transaction, due: Sequence[Timer]) -> None:
     await let_time_pass(tx, due)
 

@@ -9,9 +9,12 @@ from shared.events.billing import InvoiceIssued, PaymentAudited
 from shared.events.contracts import (
     ContractAccepted,
     CustomerRegistered,
+    ExtensionRefused,
+    ExtensionRequested,
     RenewalRequested,
     ServiceExpired,
     ServiceExpiring,
+    ServiceExtended,
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
@@ -26,7 +29,8 @@ from shared.kit.db import Transaction
 handlers = Handlers()
 memory = Memory(topics=told_to_partners, recall=recall_event)
 
-ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired
+ExtensionFact = ExtensionRequested | ServiceExtended | ExtensionRefused
+ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired | ExtensionFact
 
 
 @handlers.on_any(topics=TOPICS)
@@ -110,6 +114,21 @@ async def send_hold_notice(tx: Transaction, fact: ServiceHeld, envelope: Envelop
     await _send_service_notice(tx, NoticeKind.SERVICE_HELD, fact, envelope)
 
 
+@handlers.on(ExtensionRequested)
+async def send_receipt_of_explanation(tx: Transaction, fact: ExtensionRequested, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.EXTENSION_REQUESTED, fact, envelope)
+
+
+@handlers.on(ServiceExtended)
+async def send_extension_notice(tx: Transaction, fact: ServiceExtended, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_EXTENDED, fact, envelope)
+
+
+@handlers.on(ExtensionRefused)
+async def send_refusal_of_extension(tx: Transaction, fact: ExtensionRefused, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.EXTENSION_REFUSED, fact, envelope)
+
+
 @handlers.on(ServiceExpired)
 async def send_expiry_notice(tx: Transaction, fact: ServiceExpired, envelope: Envelope) -> None:
     await _send_service_notice(tx, NoticeKind.SERVICE_EXPIRED, fact, envelope)
@@ -125,6 +144,10 @@ _SERVICE_FACTS = {
     "retention_days",
     "local_backup_every_hours",
     "restore_target_hours",
+    "requested_at",
+    "extended_until",
+    "was_ended",
+    "refused_at",
 }
 
 

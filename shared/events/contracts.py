@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -201,6 +202,53 @@ class ServiceHeld(ContractFact):
     period_index: int
     ends_at: AwareDatetime
     payment_id: UUID
+
+
+class ExtensionRequested(ContractFact):
+    """The customer explained special circumstances before the end; what was said stays with contracts."""
+
+    kind: ClassVar[str] = "extension-requested"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "period_index", "ends_at", "requested_at"}
+    )
+
+    extension_id: UUID
+    period_index: int
+    ends_at: AwareDatetime
+    requested_at: AwareDatetime
+
+
+class ServiceExtended(ContractFact):
+    """Data and service are kept until `extended_until`, the end of the day `until_on`, whether or not they are paid."""
+
+    kind: ClassVar[str] = "service-extended"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"contract_id", "agreement_version", "period_index", "ends_at", "extended_until", "zone"}
+    )
+
+    extension_id: UUID
+    period_index: int
+    ends_at: AwareDatetime
+    """Of the period that is extended."""
+    until_on: date
+    extended_until: AwareDatetime
+    zone: Text
+    was_ended: bool
+    """It was granted after the end: a service that had expired goes on from `extended_at`."""
+    retention_days: int
+    extended_at: AwareDatetime
+
+
+class ExtensionRefused(ContractFact):
+    """The company did not find the circumstances special; its reason stays with contracts."""
+
+    kind: ClassVar[str] = "extension-refused"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"contract_id", "period_index", "ends_at", "refused_at"})
+
+    extension_id: UUID
+    period_index: int
+    ends_at: AwareDatetime
+    refused_at: AwareDatetime
 
 
 class ServiceExpired(ContractFact):
@@ -442,6 +490,9 @@ FACTS: list[type[Fact]] = [
     ServiceRenewed,
     RenewalRefused,
     ServiceHeld,
+    ExtensionRequested,
+    ServiceExtended,
+    ExtensionRefused,
     ServiceExpired,
     WorkRequested,
     WorkRefused,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from uuid import UUID
 
+import pytest
+
+from services.backup.domain.coverage import Coverage, Terms
 from services.backup.gateways.restic import ResticFailed
 from shared.events.backup import BackupDataDeleted, ProtectionEnded
 from tests.backup.world import RETENTION_DAYS, World
@@ -52,3 +57,56 @@ async def test_a_deletion_that_fails_is_tried_again_and_not_told(world: World) -
     assert (await world.protection())["status"] == "purged"
     assert (await world.protection())["data_deleted_at"] is None
     assert await world.told(BackupDataDeleted) == []
+
+
+async def test_in_an_extension_backups_go_on_and_retention_begins_at_its_end(world: World) -> None:
+    await world.begin()
+    until = world.now + timedelta(days=40)
+    await world.service.tell(world.service_extended(until))
+    assert datetime.fromisoformat((await world.protection())["period_ends_at"]) == until
+    await world.service.advance(by=timedelta(days=35))
+    last = (await world.runs())[-1]
+    assert datetime.fromisoformat(last["slot_at"]) >= world.now + timedelta(days=30)
+    await world.service.tell(world.service_expired(ended_at=until))
+    (ended,) = await world.told(ProtectionEnded)
+    assert ended.retain_until == until + timedelta(days=RETENTION_DAYS)
+
+
+async def test_an_extension_granted_after_the_end_protects_again(world: World) -> None:
+    await world.begin()
+    await world.service.tell(world.service_expired())
+    assert (await world.protection())["status"] == "ended"
+    for _ in range(2):
+        await world.service.tell(world.service_extended(world.now + timedelta(days=40), was_ended=True))
+    protection = await world.protection()
+    assert (protection["status"], protection["retain_until"]) == ("active", None)
+
+
+@pytest.mark.parametrize("order", list(permutations(["registered", "extended", "renewed"])), ids="-".join)
+def test_an_extension_lasts_for_its_own_period_in_whatever_order_it_is_told(order: tuple[str, ...]) -> None:
+    end = datetime(2030, 2, 28, tzinfo=UTC)
+    until, second = end + timedelta(days=20), terms(2, end + timedelta(days=31))
+    coverage = Coverage(contract_id=UUID(int=1), customer_id=UUID(int=2), agreement_version="1")
+    tell = {
+        "registered": lambda: coverage.register([UUID(int=3)], terms(1, end)),
+        "extended": lambda: coverage.extend(1, until),
+        "renewed": lambda: coverage.renew(second),
+    }
+    for name in order[: order.index("renewed")]:
+        tell[name]()
+    if order[-1] == "renewed":
+        assert coverage.followed_terms == terms(1, until)
+    for name in order[order.index("renewed") :]:
+        tell[name]()
+    assert coverage.followed_terms == second
+
+
+def terms(index: int, ends_at: datetime) -> Terms:
+    return Terms(
+        agreement_version="1",
+        period_index=index,
+        period_ends_at=ends_at,
+        every_hours=24,
+        restore_target_hours=4,
+        retention_days=30,
+    )

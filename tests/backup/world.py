@@ -14,6 +14,7 @@ from services.backup.gateways.fake_restic import FakeRestic
 from shared.events.contracts import (
     ServerRegistered,
     ServiceExpired,
+    ServiceExtended,
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
@@ -97,6 +98,22 @@ class World:
             period_index=period_index,
             ends_at=self.now + timedelta(days=30),
             payment_id=new_id(),
+        )
+
+    def service_extended(self, until: datetime, *, was_ended: bool = False) -> ServiceExtended:
+        return ServiceExtended(
+            customer_id=self.customer_id,
+            contract_id=self.contract_id,
+            agreement_version="2026-01",
+            extension_id=new_id(),
+            period_index=1,
+            ends_at=self.now + timedelta(days=30),
+            until_on=until.date(),
+            extended_until=until,
+            zone="Europe/Berlin",
+            was_ended=was_ended,
+            retention_days=RETENTION_DAYS,
+            extended_at=self.now,
         )
 
     def service_expired(self, period_index: int = 1, *, ended_at: datetime | None = None) -> ServiceExpired:

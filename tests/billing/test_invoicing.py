@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from services.billing.consumers import bill_first_period
 from services.billing.db.tables import invoices
-from shared.events.contracts import RenewalRefused, ServiceRenewed, StopRequested
+from shared.events.contracts import RenewalRefused, ServiceExtended, ServiceRenewed, StopRequested
 from shared.kernel.ids import new_id
 from tests.billing.story import (
     FRENCH_BUSINESS,
@@ -338,6 +338,35 @@ async def test_a_renewal_stopped_and_asked_for_again_is_billed_anew(story: Story
 
     again = await story.invoice_of(contract, 2)
     assert (again["status"], again["id"] != first["id"]) == ("issued", True)
+
+
+async def test_an_extension_granted_after_the_end_has_the_renewal_billed_anew(story: Story) -> None:
+    contract, first, end = await renewal_in(story)
+    await story.service.tell(an_expiry(contract, reason="not-renewed", ended_at=end))
+    assert (await story.invoice_of(contract, 2))["status"] == "void"
+    extended = ServiceExtended(
+        customer_id=contract.customer_id,
+        contract_id=contract.contract_id,
+        agreement_version="2026-01",
+        extension_id=new_id(),
+        period_index=1,
+        ends_at=end,
+        until_on=(end + timedelta(days=20)).date(),
+        extended_until=end + timedelta(days=20),
+        zone="UTC",
+        was_ended=True,
+        retention_days=30,
+        extended_at=end + timedelta(days=1),
+    )
+    for _ in range(2):
+        await story.service.tell(extended)
+        await story.service.tell(a_renewal(contract, requested_at=end + timedelta(days=1)))
+
+    again = await story.invoice_of(contract, 2)
+    assert (again["status"], again["id"] != first["id"]) == ("issued", True)
+    payment_id = await story.reported(again)
+    await story.approve(payment_id)
+    assert (await story.invoice_of(contract, 2))["status"] == "paid"
 
 
 async def test_a_service_revived_by_a_late_audit_is_billed_for_later_periods(story: Story) -> None:

@@ -152,6 +152,9 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     path = f"/v1/contracts/{story.contract}/condition-declarations"
     declaration = await story.technician.post(path, json=unmet)
     assert declaration.status_code == 201, declaration.text
+    body = {"reason": "a flood", "channel": "portal"}
+    extension = await story.http.post(f"/v1/contracts/{story.contract}/extensions", json=body)
+    assert extension.status_code == 201, extension.text
     offered = await story.offered()
     return {
         "customer_id": story.customer_id,
@@ -160,6 +163,7 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "work_request_id": UUID(work.json()["id"]),
         "incident_id": UUID(incident.json()["id"]),
         "declaration_id": UUID(declaration.json()["id"]),
+        "extension_id": UUID(extension.json()["id"]),
         "subject_id": UUID(story.contract),
         "version": offered["agreement_version"],
         "text_sha256": offered["text_sha256"],

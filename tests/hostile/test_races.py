@@ -110,7 +110,7 @@ async def test_of_accepting_and_withdrawing_at_once_either_is_a_clean_story(cont
     assert await contracts.status() == "withdrawn"
     kinds = [type(fact) for fact in await contracts.told(ContractAccepted, ContractWithdrawn)]
     assert kinds in ([ContractAccepted, ContractWithdrawn], [ContractWithdrawn])
-    assert {problem["code"] for problem in lost} == {"IllegalMove"}
+    assert {problem["code"] for problem in lost} == {"IllegalMove", "NothingToWithdraw"}
     assert {problem["facts"]["state"] for problem in lost} <= {"awaiting_payment", "withdrawn"}
 
 

@@ -19,6 +19,7 @@ PLANTED: dict[str, set[str]] = {
     "evidence": {"receipt.pdf", "%PDF-1."},
     "the content of a file": {"colour=blue", "currency = EUR", "day,order,minor"},
     "the path of a file": {"app.conf", "shop.conf", "ledger/2026", "quay.bin"},
+    "special circumstances": {"flood of last week", "A holiday is not special"},
     "what somebody hostile sent": {"hunter2"},
 }
 """By kind; each is distinct enough to be in nothing but what was made of it."""

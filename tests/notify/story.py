@@ -12,8 +12,11 @@ from shared.events.billing import InvoiceIssued, PaymentAudited
 from shared.events.contracts import (
     ContractAccepted,
     CustomerRegistered,
+    ExtensionRefused,
+    ExtensionRequested,
     ServiceExpired,
     ServiceExpiring,
+    ServiceExtended,
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
@@ -36,6 +39,7 @@ class Story:
     def __init__(self, *, zone: str = SHANGHAI) -> None:
         self.customer_id, self.contract_id, self.invoice_id = new_id(), new_id(), new_id()
         self.payment_id, self.server_id, self.zone = new_id(), new_id(), zone
+        self.extension_id = new_id()
         self._contract: dict[str, Any] = {
             "customer_id": self.customer_id,
             "contract_id": self.contract_id,
@@ -125,6 +129,27 @@ class Story:
     def held(self) -> ServiceHeld:
         return ServiceHeld(**self._contract, period_index=1, ends_at=END, payment_id=self.payment_id)
 
+    def explained(self) -> ExtensionRequested:
+        return ExtensionRequested(**self._extension, requested_at=END - timedelta(days=2))
+
+    def extended(self) -> ServiceExtended:
+        return ServiceExtended(
+            **self._extension,
+            until_on=(END + timedelta(days=9)).date(),
+            extended_until=END + timedelta(days=10),
+            zone=self.zone,
+            was_ended=False,
+            retention_days=30,
+            extended_at=END - timedelta(days=1),
+        )
+
+    def refused(self) -> ExtensionRefused:
+        return ExtensionRefused(**self._extension, refused_at=END - timedelta(days=1))
+
+    @property
+    def _extension(self) -> dict[str, Any]:
+        return {**self._contract, "extension_id": self.extension_id, "period_index": 1, "ends_at": END}
+
     def expired(self) -> ServiceExpired:
         return ServiceExpired(
             **self._contract,
@@ -148,6 +173,10 @@ class Story:
             self.held(),
             self.expired(),
         ]
+
+    def extension_facts(self) -> list[Fact]:
+        """Circumstances were explained, refused, and others granted."""
+        return [self.explained(), self.refused(), self.explained(), self.extended()]
 
 
 def euros(cents: int) -> Amount:

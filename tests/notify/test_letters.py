@@ -23,6 +23,10 @@ FACTS: dict[str, Any] = {
     "retention_days": 30,
     "local_backup_every_hours": 24,
     "restore_target_hours": 4,
+    "requested_at": START.isoformat(),
+    "refused_at": START.isoformat(),
+    "extended_until": END.isoformat(),
+    "was_ended": False,
 }
 
 
@@ -68,6 +72,12 @@ def test_money_is_written_to_its_last_minor_unit(amount: dict[str, Any], english
 def test_a_standing_decision_is_repeated_in_the_warning() -> None:
     warning = letter_for(a_notice(NoticeKind.SERVICE_EXPIRING, standing_decision="stop"), Language.EN)
     assert "You have decided to stop." in warning.body
+
+
+@pytest.mark.parametrize(("was_ended", "words"), [(False, "goes on after"), (True, "goes on again")])
+def test_an_extension_says_whether_the_service_had_ended(was_ended: bool, words: str) -> None:
+    letter = letter_for(a_notice(NoticeKind.SERVICE_EXTENDED, was_ended=was_ended), Language.EN)
+    assert words in letter.body
 
 
 def test_a_line_break_in_a_fact_does_not_reach_the_subject() -> None:

@@ -122,6 +122,23 @@ async def test_whatever_the_order_of_the_facts_every_notice_is_sent_once(
     assert len(smtp_peer.messages) == 7
 
 
+async def test_each_step_of_an_extension_is_told(notify: ServiceUnderTest, smtp_peer: SmtpPeer) -> None:
+    story = Story()
+    await put_contact(notify, story.customer_id)
+    for fact in (*story.extension_facts(), story.registered()):
+        await notify.tell(fact)
+    await notify.run_due()
+    found = [(notice["kind"], notice["clause"]) for notice in await notices_of(notify, story.customer_id)]
+    assert found == [
+        ("extension-requested", "3.5"),
+        ("extension-refused", "3.5"),
+        ("extension-requested", "3.5"),
+        ("service-extended", "3.5"),
+        ("service-registered", "3.2"),
+    ]
+    assert len(smtp_peer.messages) == 5
+
+
 async def test_three_facts_that_word_a_payment_notice_may_come_in_any_order(
     notify: ServiceUnderTest, smtp_peer: SmtpPeer
 ) -> None:

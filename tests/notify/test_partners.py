@@ -100,7 +100,7 @@ async def test_no_field_but_those_for_partners_leaves(notify: ServiceUnderTest) 
     story, partner_id = Story(), await a_partner(notify)
     await link(notify, partner_id, story.customer_id)
     await put_contact(notify, story.customer_id)
-    for fact in story.all_facts():
+    for fact in (*story.all_facts(), *story.extension_facts()):
         await notify.tell(fact)
     await notify.run_due()
     for own in await notify.announced():

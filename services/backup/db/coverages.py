@@ -45,6 +45,8 @@ async def save(tx: Transaction, coverage: Coverage) -> None:
             ended_period=coverage.ended_period,
             ended_at=coverage.ended_at,
             retention_days=coverage.retention_days,
+            extended_period=coverage.extended_period,
+            extended_until=coverage.extended_until,
             version=coverage.version + 1,
         )
     )
@@ -73,5 +75,7 @@ def _coverage(row: Row[Any]) -> Coverage:
         ended_period=row.ended_period,
         ended_at=row.ended_at,
         retention_days=row.retention_days,
+        extended_period=row.extended_period,
+        extended_until=row.extended_until,
         version=row.version,
     )

@@ -37,6 +37,8 @@ coverages = sa.Table(
     sa.Column("ended_period", sa.Integer),
     sa.Column("ended_at", Instant),
     sa.Column("retention_days", sa.Integer),
+    sa.Column("extended_period", sa.Integer),
+    sa.Column("extended_until", Instant),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint("every_hours > 0", name="every"),
     sa.CheckConstraint("(ended_at IS NULL) = (ended_period IS NULL)", name="end"),

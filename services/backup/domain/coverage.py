@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -39,7 +39,17 @@ class Coverage:
     ended_period: int | None = None
     ended_at: datetime | None = None
     retention_days: int | None = None
+    extended_period: int | None = None
+    extended_until: datetime | None = None
     version: int = 0
+
+    @property
+    def followed_terms(self) -> Terms | None:
+        """The terms with the period as long as the service is carried on: an extension counts for its own period."""
+        terms, until = self.terms, self.extended_until
+        if terms is None or until is None or terms.period_index != self.extended_period:
+            return terms
+        return replace(terms, period_ends_at=max(terms.period_ends_at, until))
 
     @property
     def is_running(self) -> bool:
@@ -63,6 +73,12 @@ class Coverage:
         """The service goes on past the end of that period."""
         if self.ended_period is not None and period_index >= self.ended_period:
             self._lift_end()
+
+    def extend(self, period_index: int, until: datetime) -> None:
+        """The service goes on past the end of that period, and comes back if it had ended with it."""
+        if self.extended_period is None or period_index >= self.extended_period:
+            self.extended_period, self.extended_until = period_index, until
+        self.hold(period_index)
 
     def expire(self, period_index: int, *, ended_at: datetime, retention_days: int) -> None:
         if self.terms is None or period_index >= self.terms.period_index:

@@ -11,7 +11,14 @@ from services.backup.use_cases.protections import (
     resume_protection,
     start_server_protection,
 )
-from shared.events.contracts import ContractFact, ServiceExpired, ServiceHeld, ServiceRegistered, ServiceRenewed
+from shared.events.contracts import (
+    ContractFact,
+    ServiceExpired,
+    ServiceExtended,
+    ServiceHeld,
+    ServiceRegistered,
+    ServiceRenewed,
+)
 from shared.kit.db import Transaction
 
 
@@ -33,6 +40,12 @@ async def hold_service(tx: Transaction, fact: ServiceHeld) -> None:
     await _follow(tx, coverage)
 
 
+async def extend_service(tx: Transaction, fact: ServiceExtended) -> None:
+    coverage = await _coverage_of(tx, fact)
+    coverage.extend(fact.period_index, fact.extended_until)
+    await _follow(tx, coverage)
+
+
 async def expire_service(tx: Transaction, fact: ServiceExpired) -> None:
     coverage = await _coverage_of(tx, fact)
     coverage.expire(fact.period_index, ended_at=fact.ended_at, retention_days=fact.retention_days)
@@ -48,18 +61,19 @@ async def _coverage_of(tx: Transaction, fact: ContractFact) -> Coverage:
 async def _follow(tx: Transaction, coverage: Coverage) -> None:
     """Bring the protections to what the coverage says, whatever they were before; twice changes nothing."""
     await coverages.save(tx, coverage)
-    if coverage.server_ids is None or coverage.terms is None:
+    terms = coverage.followed_terms
+    if coverage.server_ids is None or terms is None:
         return
     kept = {each.server_id: each for each in await protections.kept_of_contract(tx, coverage.contract_id)}
     for server_id in coverage.server_ids:
         protection = kept.get(server_id)
         if coverage.ended_at is None:
             if protection is None:
-                await start_server_protection(tx, coverage, server_id, coverage.terms)
+                await start_server_protection(tx, coverage, server_id, terms)
                 continue
             if protection.status == ENDED:
                 await resume_protection(tx, protection)
-            await change_protection(tx, protection, coverage.terms)
+            await change_protection(tx, protection, terms)
         elif protection is not None and protection.status == ACTIVE:
             retention_days = coverage.retention_days or 0
             await end_protection(tx, protection, ended_at=coverage.ended_at, retention_days=retention_days)

@@ -17,15 +17,16 @@ from services.contracts.domain.agreement import (
     Language,
 )
 from services.contracts.domain.catalogue import OutsideCatalogue
-from services.contracts.domain.contract import (
+from services.contracts.domain.contract import Contract, ContractStatus, NoSuchContract
+from services.contracts.domain.customer import NoSuchCustomer
+from services.contracts.domain.decision_table import (
     AfterTheEnd,
     AlreadyDecided,
-    Contract,
-    ContractStatus,
-    NoSuchContract,
+    Matter,
+    Moment,
+    NothingToWithdraw,
     NotRegistered,
 )
-from services.contracts.domain.customer import NoSuchCustomer
 from services.contracts.domain.happening import EndReason
 from services.contracts.domain.period import BoughtPlan, Choice, PeriodStatus, ServicePeriod
 from services.contracts.domain.server import NoSuchServer, ServerInAnotherContract
@@ -98,6 +99,8 @@ class PeriodView(View):
     payment_id: UUID | None
     decision: Choice | None
     decided_at: datetime | None
+    explained_at: datetime | None
+    extended_until: datetime | None
 
 
 class ContractView(View):
@@ -141,9 +144,9 @@ class ContractView(View):
 
 
 class DecisionOption(View):
-    """`standing`: decided now, it takes effect when the window opens. `refusal` and `clause` say why not."""
+    """`standing`: decided now, it takes effect when the window opens. `refusal` and `detail` say why not."""
 
-    decision: Choice
+    decision: Matter
     allowed: bool
     standing: bool
     clause: str
@@ -152,24 +155,29 @@ class DecisionOption(View):
 
 
 class WindowView(View):
-    """From `opens_at` up to, and not including, `closes_at` (3.3)."""
+    """From `opens_at` up to, and not including, `closes_at` (3.3): the period's end, or its extension's (3.5).
 
-    opens_at: datetime
-    closes_at: datetime
+    A service that is not registered has no window yet.
+    """
+
+    opens_at: datetime | None
+    closes_at: datetime | None
     zone: str
     now: datetime
     open: bool
-    period_index: int
+    period_index: int | None
+    ends_at: datetime | None
+    extended_until: datetime | None
     agreement_version: str
     decision: Choice | None
     options: list[DecisionOption]
 
 
 class ContractDetail(ContractView):
-    """`periods` are the newest ones, oldest first; `window` is absent before registration."""
+    """`periods` are the newest ones, oldest first."""
 
     periods: list[PeriodView]
-    window: WindowView | None
+    window: WindowView
 
 
 @router.post(
@@ -219,14 +227,11 @@ async def read_contract(contract_id: UUID, reader: Read, caller: CallerIn) -> Co
     return await _detail(reader, contract)
 
 
-@router.get("/{contract_id}/window", callers=READERS, refusals=[NoSuchContract, NotRegistered])
+@router.get("/{contract_id}/window", callers=READERS, refusals=[NoSuchContract])
 async def read_window(contract_id: UUID, reader: Read, caller: CallerIn) -> WindowView:
     """When the customer decides, what may be decided now, and by which clause."""
     contract = await contracts.get(reader, contract_id, only_customer=caller.only_customer)
-    window = _window(contract, reader.now)
-    if window is None:
-        raise NotRegistered(agreement_version=contract.agreement_version, state=str(contract.status))
-    return window
+    return _window(contract, reader.now)
 
 
 @router.post(
@@ -243,7 +248,7 @@ async def accept_contract(
 
 
 @router.post(
-    "/{contract_id}/withdraw", callers=WRITERS, refusals=[NoSuchContract, OralRequest, IllegalMove, StaleWrite]
+    "/{contract_id}/withdraw", callers=WRITERS, refusals=[NoSuchContract, OralRequest, NothingToWithdraw, StaleWrite]
 )
 async def withdraw_contract(contract_id: UUID, body: InWriting, tx: Tx, caller: CallerIn) -> ContractView:
     """Withdraw before the service is registered."""
@@ -286,32 +291,33 @@ def _plan(plan: BoughtPlan) -> PlanBought:
     return PlanBought(code=plan.code, version=plan.version, term_months=plan.term_months, fee=AmountOut.of(plan.fee))
 
 
-def _window(contract: Contract, now: datetime) -> WindowView | None:
+def _window(contract: Contract, now: datetime) -> WindowView:
     contract.catch_up(now)
     current = contract.current
-    if current is None:
-        return None
-    rulings = [contract.rule_on(choice, now) for choice in Choice]
     return WindowView(
-        opens_at=current.window.opens_at,
-        closes_at=current.window.closes_at,
-        zone=current.window.zone,
+        opens_at=current and current.window.opens_at,
+        closes_at=current and current.closes_at,
+        zone=contract.zone,
         now=now,
-        open=current.window.is_open(now),
-        period_index=current.index,
-        agreement_version=current.agreement_version,
-        decision=current.choice,
-        options=[
-            DecisionOption(
-                decision=ruling.choice,
-                allowed=ruling.allowed,
-                standing=ruling.standing,
-                clause=(ruling.refusal and ruling.refusal.cited_clause) or "3.3",
-                refusal=ruling.refusal.code() if ruling.refusal else None,
-                detail=ruling.refusal.detail if ruling.refusal else None,
-            )
-            for ruling in rulings
-        ],
+        open=contract.moment_at(now) in {Moment.IN_WINDOW, Moment.EXTENDED},
+        period_index=current and current.index,
+        ends_at=current and current.ends_at,
+        extended_until=current and current.extended_until,
+        agreement_version=current.agreement_version if current else contract.agreement_version,
+        decision=current and current.choice,
+        options=[_option(contract, matter, now) for matter in Matter],
+    )
+
+
+def _option(contract: Contract, matter: Matter, now: datetime) -> DecisionOption:
+    ruling = contract.rule_on(matter, now)
+    return DecisionOption(
+        decision=matter,
+        allowed=ruling.allowed,
+        standing=ruling.standing,
+        clause=ruling.clause,
+        refusal=ruling.refusal.code() if ruling.refusal else None,
+        detail=ruling.refusal.detail if ruling.refusal else None,
     )
 
 
@@ -329,4 +335,6 @@ def _period(bought: ServicePeriod) -> PeriodView:
         payment_id=bought.payment_id,
         decision=bought.choice,
         decided_at=bought.chosen_at,
+        explained_at=bought.explained_at,
+        extended_until=bought.extended_until,
     )

@@ -13,7 +13,8 @@ from services.contracts.db import work_requests
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.booking import Place, Preference
 from services.contracts.domain.catalogue import OutsideCatalogue
-from services.contracts.domain.contract import NoSuchContract, NotRegistered
+from services.contracts.domain.contract import NoSuchContract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.risk import RiskAssessment
 from services.contracts.domain.risk_text import NotAssessed, RiskTextDiffers
 from services.contracts.domain.work_request import (

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from services.contracts.db.payments import payment_of
 from services.contracts.db.tables import contract_servers, contracts, payments, periods
@@ -111,7 +112,7 @@ async def servers_free(reader: Reader, contract: Contract) -> bool:
 
 
 async def save(tx: Transaction, *changed: Contract) -> None:
-    """Write the contracts and the present and next period of each; raises StaleWrite."""
+    """Write the contracts and the present and next period of each; raises StaleWrite, ServerInAnotherContract."""
     for contract in changed:
         contract.version += 1
     rows = [{"id": contract.id, **_contract_values(contract)} for contract in changed]
@@ -143,7 +144,11 @@ async def _save_periods(tx: Transaction, changed: Sequence[Contract]) -> None:
 async def _keep_servers(tx: Transaction, contract_ids: Sequence[UUID], live: bool) -> None:
     if contract_ids:
         own = sets.among(tx, contract_servers.c.contract_id, contract_ids)
-        await tx.execute(sa.update(contract_servers).where(own, contract_servers.c.live != live).values(live=live))
+        try:
+            await tx.execute(sa.update(contract_servers).where(own, contract_servers.c.live != live).values(live=live))
+        except IntegrityError:
+            # Taken since `servers_free` looked.
+            raise ServerInAnotherContract(clause="3.4") from None
 
 
 def _one(contract_id: UUID, only_customer: UUID | None) -> sa.Select[Any]:
@@ -240,6 +245,8 @@ def _period(row: sa.Row[Any]) -> ServicePeriod:
         expiring_told_at=row.expiring_told_at,
         choice=Choice(row.choice) if row.choice else None,
         chosen_at=row.chosen_at,
+        explained_at=row.explained_at,
+        extended_until=row.extended_until,
     )
 
 
@@ -263,6 +270,8 @@ def _period_values(bought: ServicePeriod) -> dict[str, Any]:
         "expiring_told_at": bought.expiring_told_at,
         "choice": bought.choice,
         "chosen_at": bought.chosen_at,
+        "explained_at": bought.explained_at,
+        "extended_until": bought.extended_until,
     }
 
 

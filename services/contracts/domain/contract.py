@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
 from uuid import UUID
 
 from services.contracts.domain.agreement import AcceptedText
+from services.contracts.domain.decision_table import (
+    AlreadyDecided,
+    Facts,
+    Matter,
+    Moment,
+    NothingToExtend,
+    Ruling,
+    rule,
+)
+from services.contracts.domain.decision_table import NotRegistered as NotRegistered
 from services.contracts.domain.happening import (
     ChoiceKept,
     EndReason,
     Expired,
+    Extended,
     Happening,
     Held,
     PaidTooLate,
@@ -26,7 +36,7 @@ from services.contracts.domain.happening import (
 )
 from services.contracts.domain.payment import Payment, Verdict
 from services.contracts.domain.period import BoughtPlan, Choice, PeriodStatus, ServicePeriod
-from shared.kernel.errors import Conflict, NotFound, Refusal
+from shared.kernel.errors import NotFound, Refusal
 from shared.kernel.lifecycle import Lifecycle
 from shared.kernel.period import Period
 
@@ -35,28 +45,11 @@ class NoSuchContract(NotFound):
     """There is no such contract, or it is not yours."""
 
 
-class NotRegistered(Conflict):
-    """Nothing is done for a service that is not registered."""
-
-    clause: ClassVar[str | None] = "3.1"
-
-
-class AfterTheEnd(Conflict):
-    """After the end a contract is neither renewed nor stopped; the way is a new purchase."""
-
-    clause: ClassVar[str | None] = "3.3"
-
-
-class AlreadyDecided(Conflict):
-    """What comes after this period has been decided."""
-
-    clause: ClassVar[str | None] = "3.3"
-
-
 class ContractStatus(StrEnum):
     DRAFT = "draft"
     AWAITING_PAYMENT = "awaiting_payment"
     ACTIVE = "active"
+    EXTENDED = "extended"
     HELD = "held"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
@@ -69,12 +62,16 @@ CONTRACT_LIFECYCLE = Lifecycle[ContractStatus](
         ("register", {ContractStatus.AWAITING_PAYMENT}, ContractStatus.ACTIVE),
         ("withdraw", {ContractStatus.DRAFT, ContractStatus.AWAITING_PAYMENT}, ContractStatus.WITHDRAWN),
         # From expired: word of a payment that was reported in time came after the end.
-        ("hold", {ContractStatus.ACTIVE, ContractStatus.EXPIRED}, ContractStatus.HELD),
-        ("release", {ContractStatus.HELD}, ContractStatus.ACTIVE),
-        ("expire", {ContractStatus.ACTIVE, ContractStatus.HELD}, ContractStatus.EXPIRED),
+        ("hold", {ContractStatus.ACTIVE, ContractStatus.EXTENDED, ContractStatus.EXPIRED}, ContractStatus.HELD),
+        # From expired: what was explained before the end is granted after it.
+        ("extend", {ContractStatus.ACTIVE, ContractStatus.HELD, ContractStatus.EXPIRED}, ContractStatus.EXTENDED),
+        ("release", {ContractStatus.HELD, ContractStatus.EXTENDED}, ContractStatus.ACTIVE),
+        ("expire", {ContractStatus.ACTIVE, ContractStatus.EXTENDED, ContractStatus.HELD}, ContractStatus.EXPIRED),
     ],
 )
-SERVED = frozenset({ContractStatus.ACTIVE, ContractStatus.HELD})
+RUNNING = frozenset({ContractStatus.ACTIVE, ContractStatus.EXTENDED})
+"""In these, time works on a contract: its window opens, its period or extension ends."""
+SERVED = RUNNING | {ContractStatus.HELD}
 LIVE = SERVED | {ContractStatus.DRAFT, ContractStatus.AWAITING_PAYMENT}
 """A contract in one of these has its servers to itself."""
 
@@ -91,23 +88,6 @@ class Acceptance:
     address: str
     channel: str
     accepted_at: datetime
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """Whether the customer may decide this now; `standing`: it takes effect when the window opens."""
-
-    choice: Choice
-    standing: bool
-    refusal: Refusal | None
-
-    @property
-    def allowed(self) -> bool:
-        return self.refusal is None
-
-    def enforce(self) -> None:
-        if self.refusal is not None:
-            raise self.refusal
 
 
 @dataclass(eq=False, kw_only=True)
@@ -160,27 +140,45 @@ class Contract:
         self.acceptance_id, self.accepted_at = acceptance.id, acceptance.accepted_at
 
     def withdraw(self, now: datetime) -> None:
-        """Raises IllegalMove once the service is registered."""
+        """Raises NothingToWithdraw once the service is registered, or withdrawn before."""
+        self.rule_on(Matter.WITHDRAW, now).enforce()
         self.status = CONTRACT_LIFECYCLE.after("withdraw", self.status)
         self.withdrawn_at = now
 
-    # Deciding what comes after the present period (3.3)
+    # Deciding (the table is in decision_table)
 
-    def rule_on(self, choice: Choice, now: datetime) -> Ruling:
-        """May the customer decide this at `now`? The portal shows, the reminder tells and commands enforce this."""
-        current = self.current
+    def rule_on(self, matter: Matter, now: datetime) -> Ruling:
+        """May this be decided at `now`? The portal shows, the reminder tells and commands enforce this."""
+        current, following = self.current, self.next_period
         if current is None:
-            return Ruling(choice, standing=False, refusal=self._not_registered())
-        standing = now < current.window.opens_at
-        if now >= current.ends_at or self.status is not ContractStatus.ACTIVE:
-            return Ruling(choice, standing=False, refusal=self._after_the_end(current))
-        if current.choice is not None and (not standing or current.choice is choice):
-            return Ruling(choice, standing=standing, refusal=self._already_decided(current))
-        return Ruling(choice, standing=standing, refusal=None)
+            return rule(matter, Facts(moment=self.moment_at(now), agreement_version=self.agreement_version))
+        facts = Facts(
+            moment=self.moment_at(now),
+            agreement_version=current.agreement_version,
+            ends_at=current.ends_at,
+            closes_at=current.closes_at,
+            choice=current.choice,
+            chosen_at=current.chosen_at,
+            next_is_paid=following is not None and following.status is PeriodStatus.PAID,
+            explained_at=current.explained_at,
+            extended_until=current.extended_until,
+        )
+        return rule(matter, facts)
+
+    def moment_at(self, now: datetime) -> Moment:
+        """The one place that compares a contract with the clock."""
+        current = self.current
+        if self.status not in RUNNING or current is None:
+            return Moment.ENDED if self.status is ContractStatus.EXPIRED else Moment(self.status)
+        if now >= current.closes_at:
+            return Moment.ENDED
+        if now >= current.ends_at:
+            return Moment.EXTENDED
+        return Moment.BEFORE_WINDOW if now < current.window.opens_at else Moment.IN_WINDOW
 
     def renew(self, *, plan: BoughtPlan, acceptance: Acceptance, window_days: int, now: datetime) -> list[Happening]:
         """Decide for another term of `plan`; raises NotRegistered, AfterTheEnd, AlreadyDecided."""
-        ruling = self.rule_on(Choice.RENEW, now)
+        ruling = self.rule_on(Matter.RENEW, now)
         ruling.enforce()
         current = self.present()
         replaced = current.choice
@@ -199,14 +197,68 @@ class Contract:
         return kept if ruling.standing else kept + self._request_renewal()
 
     def stop(self, now: datetime) -> list[Happening]:
-        """Decide that the service ends with the present period; raises as `renew` does."""
-        ruling = self.rule_on(Choice.STOP, now)
+        """Decide that the service ends with the present period, or at once when an extension carries it on.
+
+        An extension is given up by it. Raises as `renew` does.
+        """
+        ruling = self.rule_on(Matter.STOP, now)
         ruling.enforce()
         current = self.present()
         replaced = current.choice
         current.choose(Choice.STOP, now)
         self.periods.pop(current.index + 1, None)
-        return [ChoiceKept(current, Choice.STOP, ruling.standing, replaced)]
+        current.extended_until = None
+        kept: list[Happening] = [ChoiceKept(current, Choice.STOP, ruling.standing, replaced)]
+        if self.status is ContractStatus.EXTENDED:
+            kept.append(self._expire(current, now, EndReason.STOPPED_BY_CUSTOMER))
+        return kept
+
+    # Special circumstances (3.5)
+
+    def explain(self, now: datetime) -> ServicePeriod:
+        """The period whose circumstances are explained in time.
+
+        Raises NotRegistered, ExplainedTooLate, NothingToExtend, AlreadyDecided, AlreadyExplained.
+        """
+        self.rule_on(Matter.EXTEND, now).enforce()
+        current = self.present()
+        current.explained_at = now
+        return current
+
+    def check_extendable(self, period_index: int) -> ServicePeriod:
+        """The period that may be extended, also after its end; raises NothingToExtend, AlreadyDecided."""
+        current, following = self.current, self.next_period
+        renewed = following is not None and following.status is PeriodStatus.PAID
+        if current is None or current.index != period_index or renewed:
+            raise NothingToExtend(agreement_version=self.agreement_version)
+        if current.choice is Choice.STOP:
+            assert current.chosen_at is not None
+            raise AlreadyDecided(
+                f"The decision to stop was made at {current.chosen_at.isoformat()}.",
+                clause="3.5",
+                agreement_version=current.agreement_version,
+                decision=str(current.choice),
+                decided_at=current.chosen_at.isoformat(),
+            )
+        return current
+
+    def extend(self, period_index: int, until: datetime, now: datetime) -> list[Happening]:
+        """The company grants what was explained; a service that had ended meanwhile comes back.
+
+        Raises what `check_extendable` raises.
+        """
+        current = self.check_extendable(period_index)
+        current.extended_until = until
+        if now < current.ends_at:
+            return []
+        ended = self.status is ContractStatus.EXPIRED
+        extended: list[Happening] = [self._extend(current)]
+        return extended + self._request_again() if ended else extended
+
+    def refuse_extension(self, period_index: int) -> None:
+        """The company refuses: before the end, other circumstances may be explained."""
+        if self.current is not None and self.current.index == period_index:
+            self.current.explained_at = None
 
     # Payments (3.2)
 
@@ -235,10 +287,12 @@ class Contract:
     def catch_up(self, now: datetime) -> list[Happening]:
         """Everything that was due by `now` and has not happened yet, in the order of the calendar."""
         happened: list[Happening] = []
-        while self.status is ContractStatus.ACTIVE and (current := self.current) is not None:
-            if current.window.opens_at <= now:
-                happened += self._open_window(current, now)
-            if now < current.ends_at:
+        while self.status in RUNNING and (current := self.current) is not None:
+            moment = self.moment_at(now)
+            if moment is Moment.BEFORE_WINDOW:
+                break
+            happened += self._open_window(current, now)
+            if moment is Moment.IN_WINDOW or (moment is Moment.EXTENDED and self.status is ContractStatus.EXTENDED):
                 break
             happened.append(self._end(current))
         return happened
@@ -249,7 +303,7 @@ class Contract:
         current.expiring_told_at = now
         opened: list[Happening] = [WindowOpened(current, current.standing_choice)]
         # Found after the end, a standing renewal could not be paid in time any more: no fee is asked for.
-        if current.choice is Choice.RENEW and now < current.ends_at:
+        if current.choice is Choice.RENEW and now < current.closes_at:
             return opened + self._request_renewal()
         return opened
 
@@ -260,16 +314,25 @@ class Contract:
         following.request()
         return [RenewalRequested(following)]
 
+    def _request_again(self) -> list[Happening]:
+        """The fee of the next period is asked for anew: with the end of the service its invoice had ended."""
+        following = self.next_period
+        if following is not None and following.status is PeriodStatus.AWAITING_PAYMENT:
+            return [RenewalRequested(following)]
+        return self._request_renewal()
+
     def _end(self, current: ServicePeriod) -> Happening:
         following = self.next_period
         if following is not None and following.status is PeriodStatus.PAID:
             return self._begin(following)
+        if current.extended_until is not None and self.status is ContractStatus.ACTIVE:
+            return self._extend(current)
         waiting = self._waiting_payments()
         if waiting:
             return self._hold(waiting[0])
         stopped = current.choice is Choice.STOP
         reason = EndReason.STOPPED_BY_CUSTOMER if stopped else EndReason.NOT_RENEWED
-        return self._expire(current, current.ends_at, reason)
+        return self._expire(current, current.closes_at, reason)
 
     def _begin(self, following: ServicePeriod) -> Happening:
         self.current_index = following.index
@@ -288,6 +351,11 @@ class Contract:
         self.ended_at = self.end_reason = None
         return Held(self.current, payment)
 
+    def _extend(self, current: ServicePeriod) -> Happening:
+        self.status = CONTRACT_LIFECYCLE.after("extend", self.status)
+        self.ended_at = self.end_reason = None
+        return Extended(current)
+
     def _hear_covered(self, payment: Payment, window_days: int, servers_free: bool) -> list[Happening]:
         if self.status is ContractStatus.AWAITING_PAYMENT and payment.period_index == 1:
             return [self._register(payment, window_days)]
@@ -296,11 +364,11 @@ class Contract:
             return [PaymentUnneeded(payment, str(self.status))]
         if following.status is not PeriodStatus.AWAITING_PAYMENT:
             return [PaymentUnneeded(payment, str(self.status))]
-        in_time = payment.reported_at < current.ends_at
+        in_time = payment.reported_at < current.closes_at
         if self.status is ContractStatus.EXPIRED and not (in_time and servers_free):
-            return [PaidTooLate(payment, current.ends_at, servers_taken=in_time)]
-        if not in_time and self.status is ContractStatus.ACTIVE:
-            return [PaidTooLate(payment, current.ends_at, servers_taken=False)]
+            return [PaidTooLate(payment, current.closes_at, servers_taken=in_time)]
+        if not in_time and self.status in RUNNING:
+            return [PaidTooLate(payment, current.closes_at, servers_taken=False)]
         return self._renew_paid(following, payment)
 
     def _renew_paid(self, following: ServicePeriod, payment: Payment) -> list[Happening]:
@@ -308,8 +376,9 @@ class Contract:
         if self.status is ContractStatus.EXPIRED:
             heard.append(self._hold(payment))
         following.pay(payment.id)
-        heard.append(Renewed(following, payment, held=self.status is ContractStatus.HELD))
-        if self.status is ContractStatus.HELD:
+        is_carried = self.status in {ContractStatus.HELD, ContractStatus.EXTENDED}
+        heard.append(Renewed(following, payment, held=is_carried))
+        if is_carried:
             self.status = CONTRACT_LIFECYCLE.after("release", self.status)
             heard.append(self._begin(following))
         return heard
@@ -336,11 +405,11 @@ class Contract:
         if self.status is not ContractStatus.HELD or self._waiting_payments():
             return []
         assert self.current is not None
-        ended_at = max(self.current.ends_at, decided.audited_at or self.current.ends_at)
+        ended_at = max(self.current.closes_at, decided.audited_at or self.current.closes_at)
         return [self._expire(self.current, ended_at, EndReason.PAYMENT_NOT_APPROVED)]
 
     def _waiting_payments(self) -> list[Payment]:
-        """Payments for the next period, reported before the present one's end and still in audit, oldest first."""
+        """Payments for the next period, reported before the present one closes and still in audit, oldest first."""
         waiting = [payment for payment in self.payments.values() if payment.in_audit and self._could_renew(payment)]
         return sorted(waiting, key=lambda payment: (payment.reported_at, payment.id))
 
@@ -351,26 +420,9 @@ class Contract:
             and following is not None
             and following.status is PeriodStatus.AWAITING_PAYMENT
             and payment.period_index == following.index
-            and payment.reported_at < current.ends_at
+            and payment.reported_at < current.closes_at
         )
 
     def _not_registered(self) -> Refusal:
         detail = f"The contract is {self.status}."
         return NotRegistered(detail, agreement_version=self.agreement_version, state=str(self.status))
-
-    def _after_the_end(self, current: ServicePeriod) -> Refusal:
-        return AfterTheEnd(
-            f"The period ended at {current.ends_at.isoformat()}.",
-            agreement_version=current.agreement_version,
-            ended_at=current.ends_at.isoformat(),
-        )
-
-    def _already_decided(self, current: ServicePeriod) -> Refusal:
-        assert current.choice is not None
-        assert current.chosen_at is not None
-        return AlreadyDecided(
-            f"The decision to {current.choice} was made at {current.chosen_at.isoformat()}.",
-            agreement_version=current.agreement_version,
-            decision=str(current.choice),
-            decided_at=current.chosen_at.isoformat(),
-        )

@@ -75,6 +75,13 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Extended:
+    """`period` is over or its contract had ended: the extension that was granted carries the service on (3.5)."""
+
+    period: ServicePeriod
+
+
+@dataclass(frozen=True)
 class Expired:
     period: ServicePeriod
     ended_at: datetime
@@ -111,6 +118,7 @@ Happening: TypeAlias = (
     | Renewed
     | PeriodBegan
     | Held
+    | Extended
     | Expired
     | PaymentRejected
     | PaidTooLate

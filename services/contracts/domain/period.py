@@ -50,7 +50,10 @@ class BoughtPlan:
 
 @dataclass(kw_only=True)
 class ServicePeriod:
-    """`choice` is what the customer decided for after this period, in its window or standing before it."""
+    """`choice` is what the customer decided for after this period, in its window or standing before it.
+
+    `explained_at` is when special circumstances were explained, unless the company refused to extend for them.
+    """
 
     period: Period
     window: Window
@@ -62,6 +65,8 @@ class ServicePeriod:
     expiring_told_at: datetime | None = None
     choice: Choice | None = None
     chosen_at: datetime | None = None
+    explained_at: datetime | None = None
+    extended_until: datetime | None = None
 
     @property
     def index(self) -> int:
@@ -74,6 +79,11 @@ class ServicePeriod:
     @property
     def ends_at(self) -> datetime:
         return self.period.ends_at
+
+    @property
+    def closes_at(self) -> datetime:
+        """Until when the customer decides and reports the payment for what follows: an extension's end, if granted."""
+        return self.extended_until or self.ends_at
 
     @property
     def standing_choice(self) -> Choice | None:

@@ -78,7 +78,7 @@ async def accept_contract(tx: Transaction, contract_id: UUID, word: Word, *, onl
 async def withdraw_contract(
     tx: Transaction, contract_id: UUID, *, only_customer: UUID | None, channel: str
 ) -> Contract:
-    """Raises OralRequest, IllegalMove, NoSuchContract."""
+    """Raises OralRequest, NothingToWithdraw, NoSuchContract."""
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     agreements.published().version(contract.agreement_version).check_channel(channel)
     contract.withdraw(tx.now)

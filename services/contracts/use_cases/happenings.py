@@ -11,10 +11,12 @@ from services.contracts.db import agreements, contracts
 from services.contracts.domain import choice, service
 from services.contracts.domain.agreement import Parameters
 from services.contracts.domain.contract import Contract
+from services.contracts.domain.extension import extending
 from services.contracts.domain.happening import (
     ChoiceKept,
     EndReason,
     Expired,
+    Extended,
     Happening,
     Held,
     PaidTooLate,
@@ -37,6 +39,7 @@ from shared.kit.schedule import Timer, acting_for, set_timer
 
 WINDOW_OPENS = "contract.window-opens"
 PERIOD_ENDS = "contract.period-ends"
+EXTENSION_ENDS = "contract.extension-ends"
 
 
 async def let_time_pass(tx: Transaction, due: Sequence[Timer]) -> None:
@@ -50,10 +53,10 @@ async def let_time_pass(tx: Transaction, due: Sequence[Timer]) -> None:
                 await _tell(tx, found[timer.subject_id], happening)
 
 
-async def settle(tx: Transaction, contract: Contract, happened: Iterable[Happening]) -> None:
-    """Store the contract and tell what happened, in its order."""
+async def settle(tx: Transaction, contract: Contract, happened: Iterable[Happening], *, changed: bool = False) -> None:
+    """Store the contract and tell what happened, in its order; `changed`: though nothing is to be told."""
     told = list(happened)
-    if not told:
+    if not told and not changed:
         return
     await contracts.save(tx, contract)
     for happening in told:
@@ -82,6 +85,8 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
             tx.publish(_service_held(contract, period, payment.id))
             shown = _of_payment(payment) | {"ends_at": _text(period.ends_at)}
             await _judge(tx, contract, period, service.holding, "held", **shown)
+        case Extended(period):
+            await _judge_extended(tx, contract, period)
         case Expired(period, ended_at, reason):
             tx.publish(_service_expired(contract, period, ended_at, reason))
             shown = {"reason": reason.value, "ends_at": _text(period.ends_at), "ended_at": _text(ended_at)}
@@ -119,6 +124,19 @@ async def _tell_choice(
     }
     await _judge(tx, contract, period, rule, "accepted", **shown)
     audit_trail.record(tx, contract.customer_id, f"{kept}-contract", contract.id, standing=standing)
+
+
+async def _judge_extended(tx: Transaction, contract: Contract, period: ServicePeriod) -> None:
+    """Consumers know since it was granted: ServiceExtended."""
+    assert period.explained_at is not None
+    assert period.extended_until is not None
+    shown = {
+        "explained_at": _text(period.explained_at),
+        "ends_at": _text(period.ends_at),
+        "extended_until": _text(period.extended_until),
+        "now": _text(tx.now),
+    }
+    await _judge(tx, contract, period, extending, "extended", **shown)
 
 
 async def _set_timers(tx: Transaction, contract: Contract, period: ServicePeriod) -> None:
@@ -268,7 +286,7 @@ def _parameters(period: ServicePeriod) -> Parameters:
 
 
 def _window(period: ServicePeriod) -> list[str]:
-    return [_text(period.window.opens_at), _text(period.window.closes_at)]
+    return [_text(period.window.opens_at), _text(period.closes_at)]
 
 
 def _text(instant: datetime) -> str:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.contracts.db import agreements, catalogue, contracts
 from services.contracts.domain.contract import Contract
-from services.contracts.domain.period import BoughtPlan, Choice
+from services.contracts.domain.decision_table import Matter
+from services.contracts.domain.period import BoughtPlan
 from services.contracts.use_cases.contracts import Word, new_acceptance
 from services.contracts.use_cases.happenings import settle
 from shared.kit.db import Transaction
@@ -17,7 +18,7 @@ async def renew_contract(tx: Transaction, contract_id: UUID, word: Word, *, only
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     agreements.published().version(contract.agreement_version).check_channel(word.channel)
     happened = contract.catch_up(tx.now)
-    contract.rule_on(Choice.RENEW, tx.now).enforce()
+    contract.rule_on(Matter.RENEW, tx.now).enforce()
     offered = agreements.published().current(tx.now)
     offered.check_text(word.text)
     acceptance = new_acceptance(tx, contract, contract.current_index + 1, word)

@@ -27,6 +27,9 @@ class NoticeKind(StrEnum):
     SERVICE_EXPIRING = "service-expiring"
     SERVICE_RENEWED = "service-renewed"
     SERVICE_HELD = "service-held"
+    EXTENSION_REQUESTED = "extension-requested"
+    SERVICE_EXTENDED = "service-extended"
+    EXTENSION_REFUSED = "extension-refused"
     SERVICE_EXPIRED = "service-expired"
 
 
@@ -38,6 +41,9 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.SERVICE_EXPIRING: "3.3",
     NoticeKind.SERVICE_RENEWED: "3.3",
     NoticeKind.SERVICE_HELD: "3.3",
+    NoticeKind.EXTENSION_REQUESTED: "3.5",
+    NoticeKind.SERVICE_EXTENDED: "3.5",
+    NoticeKind.EXTENSION_REFUSED: "3.5",
     NoticeKind.SERVICE_EXPIRED: "3.4",
 }
 

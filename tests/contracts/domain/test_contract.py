@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contracts.domain.contract import (
-    CONTRACT_LIFECYCLE,
-    AfterTheEnd,
-    AlreadyDecided,
-    Contract,
-    ContractStatus,
-    NotRegistered,
-)
+from services.contracts.domain.contract import CONTRACT_LIFECYCLE, Contract, ContractStatus
+from services.contracts.domain.decision_table import AfterTheEnd, AlreadyDecided, Matter, NotRegistered
 from services.contracts.domain.happening import EndReason, Expired, Happening, PaidTooLate, Renewed, WindowOpened
 from services.contracts.domain.payment import Verdict
 from services.contracts.domain.period import PERIOD_LIFECYCLE, Choice, PeriodStatus
@@ -44,9 +38,15 @@ MOVES = {
     ("withdraw", S.DRAFT): S.WITHDRAWN,
     ("withdraw", S.AWAITING_PAYMENT): S.WITHDRAWN,
     ("hold", S.ACTIVE): S.HELD,
+    ("hold", S.EXTENDED): S.HELD,
     ("hold", S.EXPIRED): S.HELD,
+    ("extend", S.ACTIVE): S.EXTENDED,
+    ("extend", S.HELD): S.EXTENDED,
+    ("extend", S.EXPIRED): S.EXTENDED,
     ("release", S.HELD): S.ACTIVE,
+    ("release", S.EXTENDED): S.ACTIVE,
     ("expire", S.ACTIVE): S.EXPIRED,
+    ("expire", S.EXTENDED): S.EXPIRED,
     ("expire", S.HELD): S.EXPIRED,
 }
 P = PeriodStatus
@@ -125,7 +125,7 @@ def test_hearing_the_same_audit_twice_changes_nothing() -> None:
 def test_a_decision_is_standing_before_the_window_binding_in_it_and_refused_from_the_end(
     choice: Choice, now: datetime, standing: bool, refusal: type[Refusal] | None
 ) -> None:
-    ruling = an_active_contract().rule_on(choice, now)
+    ruling = an_active_contract().rule_on(Matter(choice), now)
     assert (ruling.standing, type(ruling.refusal) if ruling.refusal else None) == (standing, refusal)
 
 
@@ -134,7 +134,7 @@ def test_a_decision_is_standing_before_the_window_binding_in_it_and_refused_from
 def test_nothing_is_decided_before_registration(build: object, choice: Choice) -> None:
     contract = build()  # type: ignore[operator]
     with pytest.raises(NotRegistered) as refused:
-        contract.rule_on(choice, START).enforce()
+        contract.rule_on(Matter(choice), START).enforce()
     assert refused.value.cited_clause == "3.1"
 
 

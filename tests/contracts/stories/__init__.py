@@ -1,1 +1,1 @@
-"""A story per clause of the agreement: given, when, then."""
+"""A story per clause of the agreement: given, when, then, clause."""

@@ -167,14 +167,14 @@ async def test_a_customer_withdraws_before_registration(story: Story, accepted: 
     assert (await story.do("withdraw")).json()["status"] == "withdrawn"
     assert len(await story.told(ContractWithdrawn)) == 1
     assert problem(await story.do("accept")) == (409, "IllegalMove", None)
-    assert problem(await story.do("withdraw")) == (409, "IllegalMove", None)
+    assert problem(await story.do("withdraw")) == (409, "NothingToWithdraw", "3.2")
 
 
 async def test_a_registered_service_is_not_withdrawn(story: Story) -> None:
     await story.active()
     answer = await story.do("withdraw")
-    assert problem(answer) == (409, "IllegalMove", None)
-    assert answer.json()["facts"] == {"noun": "contract", "verb": "withdraw", "state": "active"}
+    assert problem(answer) == (409, "NothingToWithdraw", "3.2")
+    assert answer.json()["facts"] == {"state": "before_window"}
 
 
 async def test_an_approved_payment_registers_the_service_from_the_audit(story: Story) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -43,28 +44,37 @@ async def test_the_window_says_what_may_be_decided_and_by_which_clause(story: St
     assert [(option["decision"], option["allowed"], option["standing"]) for option in before["options"]] == [
         ("renew", True, True),
         ("stop", True, True),
+        ("extend", True, False),
+        ("withdraw", False, False),
+        ("refund", True, False),
     ]
     await story.service.advance(to=OPENS)
     during = (await story.http.get(path)).json()
     assert (before["open"], during["open"], during["agreement_version"]) == (False, True, "2026-1")
-    assert {(option["allowed"], option["standing"], option["clause"]) for option in during["options"]} == {
+    assert {(option["allowed"], option["standing"], option["clause"]) for option in coming(during)} == {
         (True, False, "3.3")
     }
     await story.do("stop")
     decided = (await story.http.get(path)).json()
     assert decided["decision"] == "stop"
-    assert {option["refusal"] for option in decided["options"]} == {"AlreadyDecided"}
+    assert {option["refusal"] for option in coming(decided)} == {"AlreadyDecided"}
     await story.service.advance(to=END)
     after = (await story.http.get(path)).json()
-    assert {option["refusal"] for option in after["options"]} == {"AfterTheEnd"}
+    assert {option["refusal"] for option in coming(after)} == {"AfterTheEnd"}
 
 
 async def test_there_is_no_window_before_registration(story: Story) -> None:
     await story.accepted()
-    answer = await story.http.get(f"/v1/contracts/{story.contract}/window")
-    assert problem(answer) == (409, "NotRegistered", "3.1")
+    window = (await story.http.get(f"/v1/contracts/{story.contract}/window")).json()
+    assert (window["opens_at"], window["closes_at"], window["open"]) == (None, None, False)
+    assert [option["decision"] for option in window["options"] if option["allowed"]] == ["withdraw"]
     for verb in ("renew", "stop"):
         assert problem(await story.do(verb)) == (409, "NotRegistered", "3.1")
+
+
+def coming(window: dict[str, Any]) -> list[dict[str, Any]]:
+    """What may be decided about the time after the period."""
+    return [option for option in window["options"] if option["decision"] in {"renew", "stop"}]
 
 
 async def test_a_renewal_in_the_window_asks_for_the_fee_and_paid_continues_without_a_gap(story: Story) -> None:

@@ -17,15 +17,15 @@ from services.billing.use_cases import profiles
 from services.contracts.db import agreements
 from services.contracts.domain.agreement import AcceptedText, AgreementTextDiffers, Language
 from services.contracts.domain.catalogue import OutsideCatalogue
-from services.contracts.domain.contract import AfterTheEnd, AlreadyDecided, NoSuchContract, NotRegistered
+from services.contracts.domain.contract import NoSuchContract
 from services.contracts.domain.customer import NoSuchCustomer
+from services.contracts.domain.decision_table import AfterTheEnd, AlreadyDecided, NothingToWithdraw, NotRegistered
 from services.contracts.domain.server import ServerInAnotherContract
 from services.contracts.use_cases import contracts, customers, renewals, work_requests
 from services.contracts.use_cases.contracts import Word
 from services.notify.domain import contact
 from services.notify.use_cases import contacts
 from shared.kernel.channels import OralRequest
-from shared.kernel.errors import IllegalMove
 from shared.kernel.ids import new_id
 from shared.kernel.period import UnknownZone
 from tests.simulation.agenda import Dice
@@ -273,7 +273,7 @@ class Customer:
             "contracts",
             "withdraw",
             lambda tx: contracts.withdraw_contract(tx, contract_id, only_customer=self.id, channel=self.channel()),
-            may=(IllegalMove,),
+            may=(NothingToWithdraw,),
         )
         if answer.refusal is None:
             self._end(contract_id)

@@ -12,6 +12,7 @@ from services.contracts.db.tables.contracts import (
     servers,
 )
 from services.contracts.db.tables.evidence import evidence_facts
+from services.contracts.db.tables.extensions import extensions
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
 from services.contracts.db.tables.work import (
@@ -32,6 +33,7 @@ __all__ = [
     "contracts",
     "customers",
     "evidence_facts",
+    "extensions",
     "incidents",
     "metadata",
     "payments",

@@ -52,11 +52,13 @@ contracts = sa.Table(
     sa.Column("end_reason", sa.String(40)),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint(
-        "status IN ('draft', 'awaiting_payment', 'active', 'held', 'expired', 'withdrawn')", name="status"
+        "status IN ('draft', 'awaiting_payment', 'active', 'extended', 'held', 'expired', 'withdrawn')", name="status"
     ),
     sa.CheckConstraint("fee_minor > 0", name="fee"),
     sa.CheckConstraint("term_months BETWEEN 1 AND 120", name="term"),
-    sa.CheckConstraint("(status IN ('active', 'held', 'expired')) = (current_index > 0)", name="registered"),
+    sa.CheckConstraint(
+        "(status IN ('active', 'extended', 'held', 'expired')) = (current_index > 0)", name="registered"
+    ),
     sa.CheckConstraint("(status = 'expired') = (ended_at IS NOT NULL)", name="ended"),
     sa.CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="end_reason"),
     sa.CheckConstraint("(status = 'withdrawn') = (withdrawn_at IS NOT NULL)", name="withdrawn"),
@@ -138,6 +140,8 @@ periods = sa.Table(
     sa.Column("expiring_told_at", Instant),
     sa.Column("choice", sa.String(10)),
     sa.Column("chosen_at", Instant),
+    sa.Column("explained_at", Instant),
+    sa.Column("extended_until", Instant),
     sa.CheckConstraint("status IN ('planned', 'awaiting_payment', 'paid')", name="status"),
     sa.CheckConstraint("(status = 'paid') = (payment_id IS NOT NULL)", name="paid"),
     sa.CheckConstraint("period_index > 0", name="index"),
@@ -146,6 +150,10 @@ periods = sa.Table(
     sa.CheckConstraint("anchor_day BETWEEN 1 AND 31", name="anchor_day"),
     sa.CheckConstraint("choice IN ('renew', 'stop')", name="choice"),
     sa.CheckConstraint("(choice IS NULL) = (chosen_at IS NULL)", name="chosen"),
+    sa.CheckConstraint("explained_at < ends_at", name="explained_in_time"),
+    sa.CheckConstraint(
+        "extended_until IS NULL OR extended_until > ends_at AND explained_at IS NOT NULL", name="extended"
+    ),
     sa.UniqueConstraint("payment_id"),
     sa.Index(
         "ix_periods_window_opened",
