@@ -86,7 +86,7 @@ def commands_of_customers() -> Iterator[tuple[str, dict[str, Any]]]:
         if declared is None or Role.CUSTOMER not in declared.callers or "POST" not in (route.methods or ()):
             continue
         content = document["paths"][route.path]["post"].get("requestBody", {}).get("content", {})
-        schema = next(iter(content.values()), {"schema": {}})["schema"]
+        schema: dict[str, Any] = next(iter(content.values()), {"schema": {}})["schema"]
         name = schema.get("$ref", "").rpartition("/")[2]
         yield route.path, document["components"]["schemas"][name] if name else schema
 

@@ -38,7 +38,7 @@ PAYMENT = {
 REGISTRATION = PAYMENT | {"starts_at": "2030-03-01T12:00:00+00:00", "audited_at": "2030-03-01T12:00:00+00:00"}
 AT_THE_END = "2030-02-28T12:00:00+00:00"
 RENEWAL = PAYMENT | {"ends_at": AT_THE_END, "held": False, "servers_in_another_contract": False}
-TOO_LATE = {"reported_at": AT_THE_END}
+TOO_LATE: dict[str, Any] = {"reported_at": AT_THE_END}
 END = {"period_index": 1, "reason": "not-renewed", "ends_at": AT_THE_END, "ended_at": AT_THE_END}
 RISKY = {
     "likelihood": 3,
@@ -117,7 +117,7 @@ JUDGED = [
     judged(work_rules.requesting, REQUEST, "accepted", "3.1"),
     judged(work_rules.requesting, {"origin": "warranty"}, "accepted", "6.1"),
     *(
-        judged(work_rules.requesting, REQUEST, "refused", "3.1", **{fact: False})
+        judged(work_rules.requesting, REQUEST | {fact: False}, "refused", "3.1")
         for fact in ("served", "in_plan", "on_a_server_of_the_contract")
     ),
     judged(work_rules.requesting, REQUEST, "refused", "3.1", channel="telephone"),
