@@ -88,9 +88,12 @@ def _free(folder: Path) -> int:
 
 
 def _owners(folder: Path) -> Iterator[Finding]:
-    """Of the folder, what is in it, and the keys; deeper down are files by the thousand."""
+    """Of what is in the folder, and the keys; deeper down are files by the thousand.
+
+    The folder itself may be another's: a volume of Kubernetes is root's, and writable for the group of its processes.
+    """
     me = os.geteuid()
-    strange = [path for path in [folder, *_names_in(folder), *_names_in(folder / "keys")] if path.lstat().st_uid != me]
+    strange = [path for path in [*_names_in(folder), *_names_in(folder / "keys")] if path.lstat().st_uid != me]
     if not strange:
         return
     found = f"{len(strange)} of the files, such as {strange[0]}, belong to user {strange[0].lstat().st_uid}"
@@ -138,7 +141,8 @@ def _backup_key(named: Path | None, default: Path) -> Iterator[Finding]:
 
 
 def _names_in(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    # The last is the file system's own, at the root of a volume.
+    return sorted(path for path in folder.iterdir() if path.name != "lost+found") if folder.is_dir() else []
 
 
 def _files_in(folder: Path) -> list[Path]:

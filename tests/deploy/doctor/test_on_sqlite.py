@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
 from tests.infrastructure import requirements, small_disk
 from tests.infrastructure.small_disk import SmallDisk
+
+SOMEBODY = 12_345
+"""A user who is not us."""
 
 
 @pytest.fixture
@@ -134,6 +138,18 @@ async def test_a_backup_key_that_is_not_there_is_named(on_sqlite: Path, given: G
     given(backup_key_file=str(on_sqlite / "gone.key"))
     found = await the_one("backup")
     assert found.found == f"the backup key {on_sqlite}/gone.key is not there"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_files_of_another_user_are_named_but_not_the_root_of_a_volume(on_sqlite: Path) -> None:
+    os.chown(on_sqlite, SOMEBODY, -1)
+    (on_sqlite / "lost+found").mkdir()
+    os.chown(on_sqlite / "lost+found", SOMEBODY, -1)
+    assert await ill() == []
+    os.chown(on_sqlite / "billing.db", SOMEBODY, -1)
+    found = await the_one()
+    assert (found.part, found.severity) == ("data folder", Severity.WARNING)
+    assert f"billing.db, belong to user {SOMEBODY}" in found.found
 
 
 async def test_a_database_that_is_no_database_is_named(on_sqlite: Path) -> None:
