@@ -145,6 +145,15 @@ def _reason(_ids: Mapping[str, Any]) -> dict[str, Any]:
     return {"reason": "not as agreed"}
 
 
+def _slot(_ids: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "starts_at": "2030-02-01T10:00:00Z",
+        "ends_at": "2030-02-01T12:00:00Z",
+        "place": "on-site",
+        "technician": "hostile-technician",
+    }
+
+
 def _cause(ids: Mapping[str, Any]) -> dict[str, Any]:
     shown = {"kind": "system-log", "sha256": "ab" * 32, "found_at": "2030-01-31T12:00:00Z"}
     return {
@@ -181,13 +190,23 @@ _SAMPLES: dict[str, Any] = {
         "operation_code": "health-check",
         "server_id": str(ids["server_id"]),
         "note": "soon",
+        "preference": {"starts_at": "2030-02-01T10:00:00Z", "ends_at": "2030-02-01T12:00:00Z", "place": "remote"},
         "channel": "portal",
     },
     "explain_circumstances": lambda _ids: {"reason": "a flood", "until_on": "2030-03-01", "channel": "portal"},
     "approve_extension": lambda _ids: {"until_on": "2030-03-01"},
     "refuse_extension": _reason,
+    "assess_work": lambda _ids: {"rehearsed": False},
+    "acknowledge_risk": lambda ids: {"language": "en", "text_sha256": ids["text_sha256"], "channel": "portal"},
     "refuse_work": _reason,
     "withdraw_work": _in_writing,
+    "schedule_work": _slot,
+    "reschedule_work": _slot,
+    "log_step": lambda _ids: {"text": "looked at the disks"},
+    "fail_work": _reason,
+    "sign_off_work": _in_writing,
+    "open_calendar": lambda ids: {"secret_sha256": ids["text_sha256"]},
+    "close_calendar": lambda _ids: {"technician": "hostile-technician"},
     "declare_conditions_unmet": lambda ids: {"server_id": str(ids["server_id"]), "unmet": ["free-disk"]},
     "report_incident": lambda ids: {
         "server_id": str(ids["server_id"]),

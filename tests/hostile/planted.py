@@ -145,6 +145,8 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     }
     work = await story.http.post(f"/v1/contracts/{story.contract}/work-requests", json=body)
     assert work.status_code == 201, work.text
+    assessed = await story.technician.post(f"/v1/work-requests/{work.json()['id']}/assess", json={"rehearsed": False})
+    assert assessed.status_code == 200, assessed.text
     body = {"server_id": story.server_ids[0], "happened_at": START.isoformat(), "seen": "nothing", "channel": "portal"}
     incident = await story.http.post(f"/v1/contracts/{story.contract}/incidents", json=body)
     assert incident.status_code == 201, incident.text
@@ -166,6 +168,7 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "extension_id": UUID(extension.json()["id"]),
         "subject_id": UUID(story.contract),
         "version": offered["agreement_version"],
+        "number": "1.1",
         "text_sha256": offered["text_sha256"],
     }
 

@@ -152,7 +152,7 @@ async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: C
         "place": "remote",
         "technician": "dev-technician",
     }
-    for verb, sent in (("assess", {}), ("accept", None), ("schedule", slot)):
+    for verb, sent in (("assess", {"rehearsed": False}), ("accept", None), ("schedule", slot)):
         answer = await contracts.technician.post(f"/v1/work-requests/{work}/{verb}", json=sent)
         assert answer.status_code == 200, answer.text
     answers = await asyncio.gather(

@@ -62,7 +62,7 @@ async def read_calendar(
     request: Request,
     reader: Read,
     caller: CallerIn,
-    technician: Annotated[str | None, Query(max_length=200)] = None,
+    technician: Annotated[Line | None, Query()] = None,
     language: LanguageIn = Language.EN,
 ) -> Response:
     """The work that a technician is booked for, cancelled work too, from thirty days ago on (iCalendar)."""

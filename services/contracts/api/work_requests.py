@@ -59,7 +59,7 @@ class RequestWork(Body):
 class AssessWork(Body):
     """`rehearsed`: the technician has carried the operation out on a copy of the server."""
 
-    rehearsed: Flag = False
+    rehearsed: Flag
 
 
 class AcknowledgeRisk(Body):
@@ -213,7 +213,7 @@ async def list_work_requests(
     paging: Paging,
     contract_id: Annotated[UUID | None, Query()] = None,
     status: Annotated[WorkStatus | None, Query()] = None,
-    technician: Annotated[str | None, Query(max_length=200)] = None,
+    technician: Annotated[Line | None, Query()] = None,
 ) -> Page[WorkRequestView]:
     """Work requests the caller may see, oldest first."""
     found = await work_requests.page(

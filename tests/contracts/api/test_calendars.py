@@ -68,7 +68,7 @@ async def test_a_calendar_follows_the_schedule(work: WorkStory) -> None:
 async def test_what_customers_write_stays_text(work: WorkStory) -> None:
     await work.active()
     await work.asked("health-check", note=HOSTILE.replace("\r", ""))
-    for verb, body in (("assess", {}), ("accept", None), ("schedule", work.slot())):
+    for verb, body in (("assess", {"rehearsed": False}), ("accept", None), ("schedule", work.slot())):
         await work.did(verb, body, by=work.eve)
     [event] = await calendar(work.eve)
     assert event.subcomponents == []
@@ -108,7 +108,7 @@ async def test_technicians_read_their_own_calendar_and_support_any(work: WorkSto
 async def test_a_calendar_program_reads_by_a_secret_that_is_kept_hashed_and_can_be_revoked(work: WorkStory) -> None:
     await work.active()
     await work.asked("health-check", note="The key is under the mat.")
-    for verb, body in (("assess", {}), ("accept", None), ("schedule", work.slot())):
+    for verb, body in (("assess", {"rehearsed": False}), ("accept", None), ("schedule", work.slot())):
         await work.did(verb, body, by=work.eve)
     nobody, feed = work.service.anonymous(), "/v1/calendar-feed.ics"
     first = await opened(work.eve)

@@ -17,7 +17,7 @@ async def test_the_company_refuses_work_of_high_risk_with_a_reason_and_that_is_f
     assert (refused["status"], refused["reason"]) == ("refused", REASON["reason"])
     assert (await work.work_decisions())[-1] == ("work-request.refuse", "refused", "1.1", "2026-1")
     # It is final.
-    for verb, body in (("accept", None), ("refuse", REASON), ("assess", {})):
+    for verb, body in (("accept", None), ("refuse", REASON), ("assess", {"rehearsed": False})):
         assert problem(await work.tells(verb, body, by=work.eve)) == (409, "IllegalMove", None)
     # It costs nothing: nobody is told of a fee, and the reason stays between the two.
     [fact] = await work.told(WorkRefused)
@@ -40,9 +40,9 @@ async def test_a_verified_backup_younger_than_a_day_lowers_the_risk(work: WorkSt
     await work.active()
     assert await work.assessed("kernel-upgrade") == "high"
     await work.backed_up(START - 25 * HOUR)
-    assert (await work.did("assess", {}, by=work.eve))["assessed_risk"] == "high"
+    assert (await work.did("assess", {"rehearsed": False}, by=work.eve))["assessed_risk"] == "high"
     await work.backed_up(START - 23 * HOUR)
-    assert (await work.did("assess", {}, by=work.eve))["assessed_risk"] == "medium"
+    assert (await work.did("assess", {"rehearsed": False}, by=work.eve))["assessed_risk"] == "medium"
     assert (await work.did("accept", by=work.eve))["status"] == "accepted"
     assert [fact.risk for fact in await work.told(WorkAssessed)] == ["high", "high", "medium"]
     verdicts = [verdict for kind, verdict, _, _ in await work.work_decisions() if kind == "work-request.assess"]
@@ -115,7 +115,7 @@ async def test_an_acknowledgement_is_of_one_assessment(work: WorkStory) -> None:
     await work.acknowledge()
     await work.service.advance(by=HOUR)
     await work.backed_up(START)
-    assert (await work.did("assess", {}, by=work.eve))["acknowledged"] is False
+    assert (await work.did("assess", {"rehearsed": False}, by=work.eve))["acknowledged"] is False
     assert problem(await work.tells("accept", by=work.eve)) == (409, "NotAcknowledged", "1.1")
     answer = await work.acknowledge(text_sha256=before["text_sha256"])
     assert problem(answer) == (409, "RiskTextDiffers", "1.1")

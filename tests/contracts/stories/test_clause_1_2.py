@@ -20,7 +20,7 @@ async def test_the_company_chooses_window_place_and_technician_and_a_preference_
     await work.active()
     wish = {"starts_at": "2030-02-05T22:00:00Z", "ends_at": "2030-02-06T02:00:00Z", "place": "on-site"}
     await work.asked("health-check", preference=wish)
-    await work.did("assess", {}, by=work.eve)
+    await work.did("assess", {"rehearsed": False}, by=work.eve)
     await work.did("accept", by=work.eve)
     chosen = work.slot(START + HOUR, place="remote")
     shown = await work.did("schedule", chosen, by=work.support)

@@ -131,7 +131,7 @@ async def under_way(story: Story, operation_code: str = "health-check") -> str:
         "place": "remote",
         "technician": "dev-technician",
     }
-    for verb, sent in (("assess", {}), ("accept", None), ("schedule", slot), ("start", None)):
+    for verb, sent in (("assess", {"rehearsed": False}), ("accept", None), ("schedule", slot), ("start", None)):
         answer = await story.technician.post(f"/v1/work-requests/{work}/{verb}", json=sent)
         assert answer.status_code == 200, answer.text
     return work

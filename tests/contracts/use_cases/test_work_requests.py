@@ -170,5 +170,11 @@ async def test_only_a_technician_judges_and_does_the_work(work: WorkStory) -> No
     await work.active()
     await work.asked()
     for client in (work.http, work.support):
-        for verb, body in (("assess", {}), ("accept", None), ("refuse", REASON), ("start", None), ("complete", None)):
+        for verb, body in (
+            ("assess", {"rehearsed": False}),
+            ("accept", None),
+            ("refuse", REASON),
+            ("start", None),
+            ("complete", None),
+        ):
             assert problem(await work.tells(verb, body, by=client)) == (403, "Forbidden", None)
