@@ -168,7 +168,7 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "extension_id": UUID(extension.json()["id"]),
         "subject_id": UUID(story.contract),
         "version": offered["agreement_version"],
-        "number": "1.1",
+        "number": "3.2",
         "text_sha256": offered["text_sha256"],
     }
 
