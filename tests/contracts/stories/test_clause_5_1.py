@@ -87,6 +87,21 @@ async def test_an_appeal_may_be_upheld_and_a_second_one_is_refused(story: Incide
     assert problem(await story.decides_appeal()) == (409, "IllegalMove", None)
 
 
+async def test_both_decisions_are_explained_in_the_accepted_language_and_judged_again(story: IncidentStory) -> None:
+    """When they are asked for, Then each shows its clause's text, and comes out the same when judged again."""
+    await story.determines("third-party", findings=[FINDING])
+    await story.decides()
+    await story.appeals()
+    await story.decides_appeal()
+    rows = (await story.http.get("/v1/decisions", params={"subject_id": story.incident})).json()["items"]
+    assert len(rows) == 2
+    for row in rows:
+        explained = (await story.http.get(f"/v1/decisions/{row['id']}")).json()["clause_accepted"]
+        assert (explained["number"], explained["language"], explained["title"]) == ("5.1", "en", "Faults of others")
+        replayed = (await story.http.get(f"/v1/decisions/{row['id']}/replay")).json()
+        assert (replayed["outcome"], replayed["again"]) == ("same", replayed["kept"])
+
+
 async def test_an_appeal_is_in_writing_and_against_a_decision(story: IncidentStory) -> None:
     """Given nothing decided yet, or a telephone call, Then there is no appeal."""
     assert problem(await story.appeals()) == (409, "IllegalMove", None)

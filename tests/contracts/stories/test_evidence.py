@@ -135,7 +135,8 @@ async def test_the_timeline_tells_what_happened_in_its_order(story: IncidentStor
     told = [moment["what"] for moment in moments]
     expected = [
         "agreement-accepted", "payment-reported", "payment-audited", "period-began", "backup-completed",
-        "work-requested", "conditions-declared-unmet", "incident-happened", "incident-reported", "recovery-attempted",
+        "work-requested", "work-started", "conditions-declared-unmet", "incident-happened", "incident-reported",
+        "recovery-attempted", "incident-decided", "incident-appealed", "appeal-decided",
     ]  # fmt: skip
     assert set(expected) <= set(told)
     assert told.index("incident-happened") < told.index("incident-reported") < told.index("appeal-decided")

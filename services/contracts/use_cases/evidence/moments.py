@@ -21,9 +21,9 @@ def of_period(row: dict[str, Any], contract_id: str) -> Iterator[Moment]:
 
 
 def of_work(row: dict[str, Any]) -> Iterator[Moment]:
-    yield _moment(row["requested_at"], "work-requested", row["id"], "work.json")
-    if row["decided_at"] is not None:
-        yield _moment(row["decided_at"], f"work-{row['status']}", row["id"], "work.json")
+    for what in ("requested", "decided", "scheduled", "started", "ended", "signed_off"):
+        if (at := row[f"{what}_at"]) is not None:
+            yield _moment(at, f"work-{what.replace('_', '-')}", row["id"], "work.json")
 
 
 def of_declaration(row: dict[str, Any]) -> Iterator[Moment]:

@@ -21,6 +21,8 @@ async def facts_of(reader: Reader, contract: Contract, incident: Incident) -> di
     service = await service_at(reader, contract, incident.happened_at)
     return {
         "agreement_version": incident.agreement_version,
+        "contract_id": str(incident.contract_id),
+        "period_index": incident.period_index,
         "server_id": str(incident.server_id),
         "happened_at": incident.happened_at.isoformat(),
         "reported_at": incident.reported_at.isoformat(),
