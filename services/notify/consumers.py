@@ -7,10 +7,13 @@ from services.notify.use_cases.feeds import fan_out, recall_event, told_to_partn
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
 from shared.events.billing import InvoiceIssued, PaymentAudited
 from shared.events.contracts import (
+    AppealDecided,
+    ConditionsDeclaredUnmet,
     ContractAccepted,
     CustomerRegistered,
     ExtensionRefused,
     ExtensionRequested,
+    IncidentDecided,
     RenewalRequested,
     ServiceExpired,
     ServiceExpiring,
@@ -30,6 +33,7 @@ handlers = Handlers()
 memory = Memory(topics=told_to_partners, recall=recall_event)
 
 ExtensionFact = ExtensionRequested | ServiceExtended | ExtensionRefused
+IncidentFact = IncidentDecided | AppealDecided
 ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired | ExtensionFact
 
 
@@ -134,6 +138,46 @@ async def send_expiry_notice(tx: Transaction, fact: ServiceExpired, envelope: En
     await _send_service_notice(tx, NoticeKind.SERVICE_EXPIRED, fact, envelope)
 
 
+@handlers.on(ConditionsDeclaredUnmet)
+async def send_word_of_unmet_conditions(tx: Transaction, fact: ConditionsDeclaredUnmet, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+    await ask_for_notice(
+        tx,
+        NoticeKind.CONDITIONS_UNMET,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.contract_id,
+        period_index=fact.period_index,
+        facts=fact.model_dump(mode="json", include={"server_id", "unmet", "declared_at"}),
+    )
+
+
+@handlers.on(IncidentDecided)
+async def send_incident_decision(tx: Transaction, fact: IncidentDecided, envelope: Envelope) -> None:
+    await _send_incident_notice(tx, NoticeKind.INCIDENT_DECIDED, fact, envelope)
+
+
+@handlers.on(AppealDecided)
+async def send_appeal_decision(tx: Transaction, fact: AppealDecided, envelope: Envelope) -> None:
+    await _send_incident_notice(tx, NoticeKind.APPEAL_DECIDED, fact, envelope)
+
+
+async def _send_incident_notice(tx: Transaction, kind: NoticeKind, fact: IncidentFact, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+    said = fact.model_dump(mode="json", include={"incident_id", "server_id", "liability", "verdict", "decided_at"})
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.incident_id,
+        period_index=fact.period_index,
+        facts={**said, "cites": fact.clause},
+    )
+
+
 _SERVICE_FACTS = {
     "starts_at",
     "ends_at",
@@ -168,7 +212,10 @@ async def _send_service_notice(tx: Transaction, kind: NoticeKind, fact: ServiceF
     )
 
 
-async def _hear_period(tx: Transaction, fact: ContractAccepted | RenewalRequested | ServiceFact) -> None:
+async def _hear_period(
+    tx: Transaction,
+    fact: ContractAccepted | RenewalRequested | ServiceFact | ConditionsDeclaredUnmet | IncidentFact,
+) -> None:
     await hear_period(
         tx,
         fact.customer_id,

@@ -10,10 +10,13 @@ import sqlalchemy as sa
 
 from shared.events.billing import InvoiceIssued, PaymentAudited
 from shared.events.contracts import (
+    AppealDecided,
+    ConditionsDeclaredUnmet,
     ContractAccepted,
     CustomerRegistered,
     ExtensionRefused,
     ExtensionRequested,
+    IncidentDecided,
     ServiceExpired,
     ServiceExpiring,
     ServiceExtended,
@@ -44,6 +47,12 @@ class Story:
             "customer_id": self.customer_id,
             "contract_id": self.contract_id,
             "agreement_version": "2031-01",
+        }
+        self._incident: dict[str, Any] = {
+            "incident_id": new_id(),
+            "period_index": 1,
+            "server_id": self.server_id,
+            "cause": "third-party",
         }
         self._terms = {"local_backup_every_hours": 24, "restore_target_hours": 4, "retention_days": 30}
 
@@ -160,6 +169,24 @@ class Story:
             retention_days=30,
         )
 
+    def unmet(self) -> ConditionsDeclaredUnmet:
+        return ConditionsDeclaredUnmet(
+            **self._contract,
+            declaration_id=new_id(),
+            period_index=1,
+            server_id=self.server_id,
+            unmet=["free-disk"],
+            declared_at=START,
+        )
+
+    def incident_decided(self) -> IncidentDecided:
+        return IncidentDecided(**self._contract, **self._incident, liability="customer", clause="5.1", decided_at=START)
+
+    def appeal_decided(self) -> AppealDecided:
+        return AppealDecided(
+            **self._contract, **self._incident, verdict="changed", liability="company", clause="6.2", decided_at=END
+        )
+
     def all_facts(self) -> list[Fact]:
         """Every fact that asks for a notice or is needed to word one."""
         return [
@@ -172,6 +199,9 @@ class Story:
             self.renewed(),
             self.held(),
             self.expired(),
+            self.unmet(),
+            self.incident_decided(),
+            self.appeal_decided(),
         ]
 
     def extension_facts(self) -> list[Fact]:

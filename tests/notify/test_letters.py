@@ -14,6 +14,11 @@ from tests.notify.story import END, START
 EUR: dict[str, Any] = {"minor": 1234_50, "currency": "EUR"}
 FACTS: dict[str, Any] = {
     **{name: START.isoformat() for name in ("issued_at", "audited_at", "reported_at", "starts_at", "window_opens_at")},
+    **{name: START.isoformat() for name in ("declared_at", "decided_at")},
+    **dict.fromkeys(("incident_id", "server_id"), "5b6f"),
+    "unmet": ["free-disk", "reachable"],
+    "liability": "exempt",
+    "verdict": "changed",
     **{name: END.isoformat() for name in ("ends_at", "ended_at")},
     **dict.fromkeys(("net", "tax", "total", "amount", "outstanding", "mailing"), EUR),
     "invoice_covered": False,
@@ -84,3 +89,20 @@ def test_a_line_break_in_a_fact_does_not_reach_the_subject() -> None:
     notice = a_notice(NoticeKind.INVOICE_ISSUED)
     notice.background = Background(agreement_version="1", zone="UTC", invoice_number="17\r\nBcc: x@example.com")
     assert letter_for(notice, Language.EN).subject == "Invoice 17"
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_letter_about_an_incident_says_who_answers_by_the_clause_that_was_decided_by(language: Language) -> None:
+    bodies = set()
+    for liability, clause in [("company", "6.2"), ("customer", "5.1"), ("exempt", "2.4"), ("no-loss", "2.1")]:
+        notice = a_notice(NoticeKind.INCIDENT_DECIDED, liability=liability, cites=clause)
+        letter = letter_for(notice, language)
+        assert clause in letter.body
+        bodies.add(letter.body.replace(clause, "").replace(str(notice.id), "").replace(str(notice.contract_id), ""))
+    assert len(bodies) == 4
+
+
+def test_a_letter_about_an_appeal_says_whether_the_decision_stands() -> None:
+    upheld = letter_for(a_notice(NoticeKind.APPEAL_DECIDED, verdict="upheld"), Language.EN)
+    assert upheld.subject == "The decision is upheld: your appeal"
+    assert "by somebody else than before. The decision is upheld." in upheld.body

@@ -31,6 +31,9 @@ class NoticeKind(StrEnum):
     SERVICE_EXTENDED = "service-extended"
     EXTENSION_REFUSED = "extension-refused"
     SERVICE_EXPIRED = "service-expired"
+    CONDITIONS_UNMET = "conditions-unmet"
+    INCIDENT_DECIDED = "incident-decided"
+    APPEAL_DECIDED = "appeal-decided"
 
 
 CLAUSES: dict[NoticeKind, str] = {
@@ -45,7 +48,11 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.SERVICE_EXTENDED: "3.5",
     NoticeKind.EXTENSION_REFUSED: "3.5",
     NoticeKind.SERVICE_EXPIRED: "3.4",
+    NoticeKind.CONDITIONS_UNMET: "2.4",
+    NoticeKind.INCIDENT_DECIDED: "2.1",
+    NoticeKind.APPEAL_DECIDED: "2.1",
 }
+"""What a notice of that kind cites, unless its facts name (`cites`) the clause that was decided by."""
 
 
 class NoticeStatus(StrEnum):
@@ -104,7 +111,7 @@ class Notice:
 
     @property
     def clause(self) -> str:
-        return CLAUSES[self.kind]
+        return _cited(self.kind, self.facts)
 
     @property
     def agreement_version(self) -> str:
@@ -150,8 +157,12 @@ class Notice:
 def settling(facts: Facts, _parameters: Facts) -> Verdict:
     """What the mail server answered, under the clause that asks for the notice; pending while it may be tried again."""
     outcome = Answer(facts["smtp_code"], "", about_message=facts["about_message"]).outcome
-    clause = CLAUSES[NoticeKind(facts["notice_kind"])]
+    clause = _cited(NoticeKind(facts["notice_kind"]), facts)
     if outcome is Outcome.ACCEPTED:
         return Verdict(DELIVERED.value, clause)
     given_up = outcome is Outcome.REFUSED or not facts["has_tries_left"]
     return Verdict((UNDELIVERABLE if given_up else PENDING).value, clause)
+
+
+def _cited(kind: NoticeKind, facts: Facts) -> str:
+    return str(facts.get("cites") or CLAUSES[kind])

@@ -108,6 +108,7 @@ async def _announce(tx: Transaction, notice: Notice, attempt: Attempt, answer: A
         facts={
             "notice_id": str(notice.id),
             "notice_kind": notice.kind.value,
+            "cites": notice.clause,
             "tries": notice.tries,
             "has_tries_left": notice.has_tries_left,
             "smtp_code": answer.code,
