@@ -193,7 +193,7 @@ class Contract:
             plan=plan,
         )
         self.periods[planned.index] = planned
-        kept: list[Happening] = [ChoiceKept(current, Choice.RENEW, ruling.standing, replaced)]
+        kept: list[Happening] = [ChoiceKept(current, Choice.RENEW, current.closes_at, ruling.standing, replaced)]
         return kept if ruling.standing else kept + self._request_renewal()
 
     def stop(self, now: datetime) -> list[Happening]:
@@ -207,8 +207,8 @@ class Contract:
         replaced = current.choice
         current.choose(Choice.STOP, now)
         self.periods.pop(current.index + 1, None)
+        kept: list[Happening] = [ChoiceKept(current, Choice.STOP, current.closes_at, ruling.standing, replaced)]
         current.extended_until = None
-        kept: list[Happening] = [ChoiceKept(current, Choice.STOP, ruling.standing, replaced)]
         if self.status is ContractStatus.EXTENDED:
             kept.append(self._expire(current, now, EndReason.STOPPED_BY_CUSTOMER))
         return kept
@@ -376,9 +376,10 @@ class Contract:
         if self.status is ContractStatus.EXPIRED:
             heard.append(self._hold(payment))
         following.pay(payment.id)
-        is_carried = self.status in {ContractStatus.HELD, ContractStatus.EXTENDED}
-        heard.append(Renewed(following, payment, held=is_carried))
-        if is_carried:
+        assert self.current is not None
+        held, closed_at = self.status is ContractStatus.HELD, self.current.closes_at
+        heard.append(Renewed(following, payment, held, closed_at))
+        if self.status in {ContractStatus.HELD, ContractStatus.EXTENDED}:
             self.status = CONTRACT_LIFECYCLE.after("release", self.status)
             heard.append(self._begin(following))
         return heard

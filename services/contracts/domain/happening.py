@@ -42,21 +42,26 @@ class RenewalRequested:
 
 @dataclass(frozen=True)
 class ChoiceKept:
-    """The customer decided what comes after `period`."""
+    """The customer decided what comes after `period`, which it could until `closes_at`."""
 
     period: ServicePeriod
     choice: Choice
+    closes_at: datetime
     standing: bool
     replaced: Choice | None
 
 
 @dataclass(frozen=True)
 class Renewed:
-    """`period` is paid; it follows the one before without a gap. `held`: another payment had held the service."""
+    """`period` is paid; it follows the one before without a gap. `held`: another payment had held the service.
+
+    `closed_at` is until when it could be reported: the end of the period before, or of its extension.
+    """
 
     period: ServicePeriod
     payment: Payment
     held: bool
+    closed_at: datetime
 
 
 @dataclass(frozen=True)

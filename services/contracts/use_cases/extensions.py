@@ -55,7 +55,7 @@ async def explain_circumstances(
     )
     await extensions.insert(tx, extension)
     await settle(tx, contract, happened, changed=True)
-    await _judge(tx, recording, extension, channel=channel)
+    await _judge(tx, recording, extension, "recorded", channel=channel)
     tx.publish(ExtensionRequested(**_named(extension), ends_at=extension.period_ends_at, requested_at=tx.now))
     return extension
 
@@ -76,7 +76,8 @@ async def approve_extension(tx: Transaction, extension_id: UUID, *, until_on: da
     until = extension.approve(_span(contract, period), until_on, by=tx.actor, now=tx.now)
     happened += contract.extend(extension.period_index, until, tx.now)
     await extensions.save(tx, extension)
-    await _judge(tx, approving, extension, until_on=until_on.isoformat(), extended_until=until.isoformat())
+    granted = {"until_on": until_on.isoformat(), "extended_until": until.isoformat()}
+    await _judge(tx, approving, extension, "approved", **granted)
     tx.publish(
         ServiceExtended(
             **_named(extension),
@@ -102,7 +103,7 @@ async def refuse_extension(tx: Transaction, extension_id: UUID, *, reason: str) 
     contract.refuse_extension(extension.period_index)
     await extensions.save(tx, extension)
     await settle(tx, contract, happened, changed=True)
-    await _judge(tx, refusing, extension)
+    await _judge(tx, refusing, extension, "refused")
     tx.publish(ExtensionRefused(**_named(extension), ends_at=extension.period_ends_at, refused_at=tx.now))
     return extension
 
@@ -127,14 +128,14 @@ def _parameters(extension: Extension) -> Parameters:
     return agreements.published().version(extension.agreement_version).parameters
 
 
-async def _judge(tx: Transaction, judgement: Judgement, extension: Extension, **facts: Any) -> None:
-    verdict = await decisions.judge(
+async def _judge(tx: Transaction, judgement: Judgement, extension: Extension, happened: str, **facts: Any) -> None:
+    await decisions.judge(
         tx,
         judgement,
         subject_id=extension.id,
         customer_id=extension.customer_id,
         agreement_version=extension.agreement_version,
-        parameters=_parameters(extension).shown(),
+        parameters=agreements.parameters_of(extension.agreement_version),
         facts={
             "contract_id": str(extension.contract_id),
             "period_index": extension.period_index,
@@ -143,9 +144,10 @@ async def _judge(tx: Transaction, judgement: Judgement, extension: Extension, **
             "zone": extension.zone,
             **facts,
         },
+        happened=happened,
     )
     audit_trail.record(
-        tx, extension.customer_id, f"extension-{verdict.word}", extension.id, contract_id=str(extension.contract_id)
+        tx, extension.customer_id, f"extension-{happened}", extension.id, contract_id=str(extension.contract_id)
     )
 
 

@@ -71,25 +71,25 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
             await _set_timers(tx, contract, period)
         case WindowOpened(period, standing):
             tx.publish(_service_expiring(contract, period, standing))
-        case ChoiceKept(period, kept, standing, replaced):
-            await _tell_choice(tx, contract, period, kept, standing=standing, replaced=replaced)
+        case ChoiceKept():
+            await _tell_choice(tx, contract, happening)
         case RenewalRequested(period):
             tx.publish(_renewal_requested(tx, contract, period))
-        case Renewed(period, payment, held):
+        case Renewed(period, payment, held, closed_at):
             tx.publish(_service_renewed(contract, period, payment.id))
-            shown = _to_renew(payment, ends_at=period.starts_at, held=held, servers_taken=False)
+            shown = _to_renew(payment, ends_at=closed_at, held=held, servers_taken=False)
             await _judge(tx, contract, period, service.renewing, "renewed", **shown)
         case PeriodBegan(period):
             await _set_timers(tx, contract, period)
         case Held(period, payment):
             tx.publish(_service_held(contract, period, payment.id))
-            shown = _of_payment(payment) | {"ends_at": _text(period.ends_at)}
+            shown = _of_payment(payment) | {"ends_at": _text(period.closes_at)}
             await _judge(tx, contract, period, service.holding, "held", **shown)
         case Extended(period):
-            await _judge_extended(tx, contract, period)
+            await _judge(tx, contract, period, extending, "extended", **_of_extension(period, tx.now))
         case Expired(period, ended_at, reason):
             tx.publish(_service_expired(contract, period, ended_at, reason))
-            shown = {"reason": reason.value, "ends_at": _text(period.ends_at), "ended_at": _text(ended_at)}
+            shown = {"reason": reason.value, "ends_at": _text(period.closes_at), "ended_at": _text(ended_at)}
             await _judge(tx, contract, period, service.expiring, "expired", **shown)
         case PaymentRejected(payment):
             await _judge(tx, contract, None, service.hearing_of_audit, "rejected", **_of_payment(payment))
@@ -104,26 +104,18 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
             )
 
 
-async def _tell_choice(
-    tx: Transaction,
-    contract: Contract,
-    period: ServicePeriod,
-    kept: Choice,
-    *,
-    standing: bool,
-    replaced: Choice | None,
-) -> None:
-    if kept is Choice.STOP:
+async def _tell_choice(tx: Transaction, contract: Contract, told: ChoiceKept) -> None:
+    period, stopped = told.period, told.choice is Choice.STOP
+    if stopped:
         tx.publish(_stop_requested(tx, contract, period))
-    rule = choice.stopping if kept is Choice.STOP else choice.renewing
     shown = {
-        "standing": standing,
-        "replaced": replaced and replaced.value,
-        "window": _window(period),
+        "standing": told.standing,
+        "replaced": told.replaced and told.replaced.value,
+        "window": [_text(period.window.opens_at), _text(told.closes_at)],
         "chosen_at": _text(tx.now),
     }
-    await _judge(tx, contract, period, rule, "accepted", **shown)
-    audit_trail.record(tx, contract.customer_id, f"{kept}-contract", contract.id, standing=standing)
+    await _judge(tx, contract, period, choice.stopping if stopped else choice.renewing, "accepted", **shown)
+    audit_trail.record(tx, contract.customer_id, f"{told.choice}-contract", contract.id, standing=told.standing)
 
 
 async def _judge_extended(tx: Transaction, contract: Contract, period: ServicePeriod) -> None:
@@ -183,6 +175,14 @@ def _of_payment(payment: Payment) -> dict[str, Any]:
         "audit": payment.verdict and payment.verdict.value,
         "invoice_covered": payment.covers,
     }
+
+
+def _of_extension(period: ServicePeriod, now: datetime) -> dict[str, Any]:
+    """Consumers know since it was granted: ServiceExtended."""
+    assert period.explained_at is not None
+    assert period.extended_until is not None
+    when = {"explained_at": period.explained_at, "ends_at": period.ends_at, "extended_until": period.extended_until}
+    return {name: _text(instant) for name, instant in {**when, "now": now}.items()}
 
 
 def _service_registered(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceRegistered:
@@ -283,10 +283,6 @@ def _of(contract: Contract, period: ServicePeriod) -> dict[str, Any]:
 
 def _parameters(period: ServicePeriod) -> Parameters:
     return agreements.published().version(period.agreement_version).parameters
-
-
-def _window(period: ServicePeriod) -> list[str]:
-    return [_text(period.window.opens_at), _text(period.closes_at)]
 
 
 def _text(instant: datetime) -> str:

@@ -53,7 +53,9 @@ def facts_at(moment: Moment, more: dict[str, object]) -> Facts:
 
 
 @pytest.mark.parametrize(("matter", "moment", "more", "expected"), CELLS)
-def test_the_table(matter: Matter, moment: Moment, more: dict[str, object], expected: str) -> None:
+def test_each_cell_of_the_table_is_as_it_is_written(
+    matter: Matter, moment: Moment, more: dict[str, object], expected: str
+) -> None:
     ruling = rule(matter, facts_at(moment, more))
     if expected in {YES, STANDING}:
         assert (ruling.refusal, ruling.standing, ruling.clause) == (None, expected == STANDING, CLAUSES[matter])
