@@ -43,7 +43,7 @@ FAILED = Counter("mainstay_timers_failed_total", "Timer attempts that failed", [
 
 
 class TimerRunner:
-    """Claims due timers of one service and runs them: a batch in one transaction, one by one if that fails."""
+    """Claims due timers of one service and runs them: a batch in one transaction, halves of it if that fails."""
 
     def __init__(self, runtime: Runtime, table: Timers) -> None:
         self._runtime = runtime
@@ -134,19 +134,19 @@ class TimerRunner:
         return [Timer(**row._mapping) for row in await tx.rows(claim)]
 
     async def _run_batch(self, batch: list[Timer]) -> None:
-        if len(batch) > 1:
-            try:
-                await self._run_together(batch)
-                return
-            except Exception as error:
-                log.info("timers redone one at a time", service=self._runtime.name, error=type(error).__name__)
-        for timer in batch:
-            try:
-                await self._run_together([timer])
-            except LeaseLost:
-                continue
-            except Exception as error:
-                await self._failed(timer, error)
+        """In one transaction; what fails is halved until the timer that fails stands alone."""
+        if not batch:
+            return
+        try:
+            await self._run_together(batch)
+        except Exception as error:
+            if len(batch) > 1:
+                log.info("timers divided", service=self._runtime.name, of=len(batch), error=type(error).__name__)
+                middle = len(batch) // 2
+                await self._run_batch(batch[:middle])
+                await self._run_batch(batch[middle:])
+            elif not isinstance(error, LeaseLost):
+                await self._failed(batch[0], error)
 
     async def _run_together(self, batch: list[Timer]) -> None:
         """What the handlers do and the end of their timers commit as one; raises what they raise, and LeaseLost."""

@@ -87,6 +87,21 @@ async def test_a_timer_that_fails_keeps_none_of_the_others_from_being_done_once(
     assert (left.payload["number"], left.last_error) == (7, "ValueError: the row is corrupt")
 
 
+async def test_what_fails_is_found_by_halving_its_batch(service: ServiceUnderTest, table: Timers) -> None:
+    @table.when("note")
+    async def note(tx: Transaction, timer: Timer) -> None:
+        await leave(tx, timer)
+        if timer.payload["number"] == 3:
+            raise ValueError("the row is corrupt")
+
+    await set_due(service, 16)
+    runner, before = TimerRunner(service.runtime, table), service.runtime.database.transactions
+    await runner.run_due()
+    # Claimed; 16, 8, 4, 2, 1, 1 and their other halves; put back.
+    assert service.runtime.database.transactions == before + 1 + 9 + 1
+    assert await labels(service) == notes([number for number in range(16) if number != 3])
+
+
 async def test_each_timer_of_a_batch_announces_and_records_under_its_own_name(
     service: ServiceUnderTest, table: Timers
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from tests.performance.stage import execute
 
 FIRST_NOT_DUE = 100_001
@@ -67,8 +69,23 @@ async def fill(url: str, *, first: int, last: int) -> None:
 
 
 async def make_due(url: str, count: int) -> None:
-    """`count` contracts whose end has passed and that nobody renewed, each with a server, and no trace of earlier."""
+    """`count` contracts whose end has passed and that nobody renewed, each with a server, and no trace of earlier.
+
+    Ten thousand of them end within one minute.
+    """
     numbers = {"first": 1, "last": count}
-    ends = "now() - interval '1 hour'"
+    ends = "now() - interval '1 hour' + n * interval '6 milliseconds'"
     await execute(url, UNDO, FILL.format(ends=ends, told=f"{ends} - interval '3 days'", **numbers))
     await execute(url, FILL_SERVERS.format(**numbers), "ANALYZE timers, contracts, periods, contract_servers")
+
+
+async def corrupt(url: str, number: int) -> str:
+    """The due contract of that number loses the row of its present period; returns its id."""
+    connection = await asyncpg.connect(url)
+    try:
+        found: str = await connection.fetchval(
+            f"DELETE FROM periods WHERE contract_id = {_id('a', str(number))} RETURNING contract_id::text"
+        )
+        return found
+    finally:
+        await connection.close()

@@ -24,6 +24,10 @@ from shared.kit.db import Reader, Transaction
 SHOWN_PERIODS = 24
 
 
+class PeriodMissing(Exception):
+    """A registered contract has no row of its present period: nothing is decided about it."""
+
+
 async def insert(tx: Transaction, contract: Contract) -> None:
     """Store a draft and take its servers; raises ServerInAnotherContract."""
     await tx.insert(contracts, {"id": contract.id, **_contract_values(contract)})
@@ -42,19 +46,21 @@ async def get(reader: Reader, contract_id: UUID, *, only_customer: UUID | None) 
 
 
 async def get_for_update(tx: Transaction, contract_id: UUID, *, only_customer: UUID | None) -> Contract:
-    """As `get`, and nobody else changes it until the end of `tx`."""
+    """As `get`, and nobody else changes it until the end of `tx`; raises PeriodMissing."""
     found = await _load(tx, _one(contract_id, only_customer).with_for_update())
     if not found:
         raise NoSuchContract()
+    _insist_on_periods(found)
     return found[0]
 
 
 async def get_all_for_update(tx: Transaction, contract_ids: Collection[UUID]) -> dict[UUID, Contract]:
-    """All of these contracts, locked in the order of their ids; raises NoSuchContract."""
+    """All of these contracts, locked in the order of their ids; raises NoSuchContract, PeriodMissing."""
     query = sa.select(contracts).where(sets.among(tx, contracts.c.id, contract_ids))
     found = await _load(tx, query.order_by(contracts.c.id).with_for_update())
     if len(found) != len(set(contract_ids)):
         raise NoSuchContract()
+    _insist_on_periods(found)
     return {contract.id: contract for contract in found}
 
 
@@ -181,6 +187,12 @@ async def _add_servers(reader: Reader, found: dict[UUID, Contract]) -> None:
     )
     for row in rows:
         found[row.contract_id].server_ids += (row.server_id,)
+
+
+def _insist_on_periods(found: Sequence[Contract]) -> None:
+    for contract in found:
+        if contract.current_index and contract.current is None:
+            raise PeriodMissing(f"contract {contract.id} is {contract.status} without its period")
 
 
 def _contract(row: sa.Row[Any]) -> Contract:

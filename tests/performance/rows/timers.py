@@ -14,7 +14,7 @@ from shared.kit.db import Transaction
 from shared.kit.runtime import Runtime
 from shared.kit.schedule import GroupHandler, Timer, Timers
 from shared.kit.timer_runner import TimerRunner
-from tests.performance.contracts_at_work import fill, make_due
+from tests.performance.contracts_at_work import corrupt, fill, make_due
 from tests.performance.figures import Aim, Figure, paired, ratio
 from tests.performance.rows import row
 from tests.performance.stage import Stage
@@ -60,6 +60,40 @@ async def sweep(stage: Stage) -> AsyncIterator[Figure]:
         parts = {"before ms": before * 1e3, "after ms": after * 1e3}
         name = f"sweep of {DUE} with {2 * total:,} / {total:,} contracts"
         yield Figure(name=name, value=after / before, aim=Aim(1.1, 1.0, at_most=True), parts=parts)
+
+
+@row("minute")
+async def minute(stage: Stage) -> AsyncIterator[Figure]:
+    """What ends in one minute among a million contracts, one of them corrupt; floor: the same without the corrupt."""
+    url = await _filled(stage)
+    many = 1_000 if stage.quick else 10_000
+    async with stage.runtime("contracts", url) as runtime:
+
+        async def ended(*, spoiled: bool) -> Mapping[str, float]:
+            await make_due(url, many)
+            lost = await corrupt(url, many // 3) if spoiled else None
+            before = runtime.database.transactions
+            seconds = await _timed(lambda: _run_out(runtime))
+            transactions = runtime.database.transactions - before
+            await _insist_on_all_but(url, many, lost)
+            return {"s": seconds, "transactions": transactions}
+
+        pairs = await paired(lambda: ended(spoiled=True), lambda: ended(spoiled=False), pairs=2 if stage.quick else 3)
+        aim = Aim(1.2, 1.05, at_most=True)
+        yield ratio(f"one corrupt / none, {many:,} due in a minute of {_total(stage):,}", pairs, "s", aim=aim)
+
+
+async def _insist_on_all_but(url: str, many: int, lost: str | None) -> None:
+    """All but that contract have ended, and it waits with its reason."""
+    connection = await asyncpg.connect(url)
+    try:
+        ended = await connection.fetchval("SELECT count(*) FROM contracts WHERE status = 'expired'")
+        failed = await connection.fetch("SELECT subject_id::text, last_error FROM timers WHERE last_error IS NOT NULL")
+    finally:
+        await connection.close()
+    assert ended == many - (lost is not None)
+    assert [one["subject_id"] for one in failed] == ([lost] if lost else [])
+    assert all("PeriodMissing" in one["last_error"] for one in failed)
 
 
 def _total(stage: Stage) -> int:
