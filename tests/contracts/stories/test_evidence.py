@@ -269,6 +269,24 @@ async def test_many_facts_come_page_by_page_and_none_is_left_out(
     assert len([row for row in read(content, "timeline.json") if row["what"] == "backup-failed"]) == 10
 
 
+async def test_more_facts_than_a_bundle_takes_are_refused(
+    story: IncidentStory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.contracts.use_cases.evidence.bundling.MOST_FACTS", 3)
+    answer = await story.http.get(f"/v1/contracts/{story.contract}/evidence")
+    assert problem(answer) == (409, "BundleTooLarge", None)
+    assert answer.json()["facts"] == {"most_facts": 3}
+
+
+async def test_an_incidents_bundle_leaves_out_backups_that_were_gone_by_then(story: IncidentStory) -> None:
+    """Given a backup that had to be deleted before it happened, Then only the bundle of the contract tells of it."""
+    fact = (await tell_of_failure(story, story.server_ids[0])).data
+    long_ago = BackupFailed(**{**fact, "run_id": new_id()})
+    await heard(story, long_ago, at=HAPPENED - timedelta(days=31))
+    assert len(read(await bundle_of(story), "backups.json")) == 2
+    assert len(read(await bundle_of(story, "contract"), "backups.json")) == 3
+
+
 async def test_a_summary_is_in_the_language_of_the_agreement(service: ServiceUnderTest) -> None:
     story = IncidentStory(service)
     await story.drafted()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from services.contracts.db import contracts, evidence, evidence_facts, incidents
+from services.contracts.db import agreements, contracts, evidence, evidence_facts, incidents
 from services.contracts.db.evidence_facts import EvidenceFact
 from services.contracts.domain.contract import Contract
-from services.contracts.domain.evidence_bundle import canonical, is_plain_name
+from services.contracts.domain.evidence_bundle import BundleTooLarge, canonical, is_plain_name
 from services.contracts.domain.incident import Incident
 from services.contracts.use_cases.evidence import moments
 from services.contracts.use_cases.evidence.hearing import BACKUPS, NOTICES, PAYMENTS
@@ -24,23 +25,36 @@ from shared.kit.audit_trail import GENESIS, sealed_rows
 from shared.kit.db import Reader
 from shared.kit.signing_keys import SigningKeys
 
-PAGE = 500
+PAGE = 1_000
+MOST_FACTS = 50_000
+"""Told by other services: a hundred and thirty years of a server's daily backups."""
 FACT_FILES = {"backups.json": BACKUPS, "payments.json": PAYMENTS, "notices.json": NOTICES}
-_SHOWN_IN = {fact.kind: name for name, facts in FACT_FILES.items() for fact in facts}
 
 
 @dataclass
 class _Scope:
-    """`server_id`: only what concerns that server, or none in particular. `subjects` grows with what is found."""
+    """`server_id`: only what concerns that server, or none in particular; `backups_since`: no backups before it.
+
+    `subjects` and `moments` grow with what is found; a moment is kept as it will be written.
+    """
 
     contract: Contract
     incidents: list[Incident]
     server_id: UUID | None
     subjects: set[UUID]
-    moments: list[Moment] = field(default_factory=list)
+    backups_since: datetime | None = None
+    facts: int = 0
+    moments: list[tuple[datetime, bytes]] = field(default_factory=list)
 
-    def note(self, told: Iterator[Moment]) -> None:
-        self.moments.extend(told)
+    def note(self, told: Iterable[Moment]) -> None:
+        self.moments.extend((datetime.fromisoformat(moment["at"]), canonical(moment)) for moment in told)
+
+    def note_fact(self, fact: EvidenceFact, shown_in: str) -> None:
+        """Raises BundleTooLarge."""
+        self.facts += 1
+        if self.facts > MOST_FACTS:
+            raise BundleTooLarge(most_facts=MOST_FACTS)
+        self.moments.append((fact.at, canonical(moments.of_fact(fact, shown_in))))
 
 
 async def bundle_of_contract(
@@ -60,7 +74,15 @@ async def bundle_of_incident(
     """The zip, which the caller closes; raises NoSuchIncident, BundleTooLarge, SigningKeyAway."""
     incident = await incidents.get(reader, incident_id, only_customer=only_customer)
     contract = await contracts.get(reader, incident.contract_id, only_customer=only_customer)
-    scope = _Scope(contract, [incident], incident.server_id, {contract.id, incident.id})
+    kept = timedelta(days=agreements.parameters_of(incident.agreement_version)["retention_days"])
+    scope = _Scope(
+        contract,
+        [incident],
+        incident.server_id,
+        {contract.id, incident.id},
+        # Those before were deleted when it happened.
+        backups_since=incident.happened_at - kept,
+    )
     subject = {"kind": "incident", "id": str(incident.id), "server_id": str(incident.server_id)}
     return await _bundle(reader, scope, subject, keys)
 
@@ -75,7 +97,7 @@ async def _bundle(reader: Reader, scope: _Scope, subject: dict[str, Any], keys: 
         _add_incidents(scope, bundle)
         await _add_facts(reader, scope, bundle, summary)
         await _add_decisions(reader, scope, bundle, summary)
-        await _add_timeline(reader, scope, bundle)
+        _add_timeline(scope, bundle)
         await _add_audit_rows(reader, scope, bundle)
         bundle.add("summary.pdf", await asyncio.to_thread(summary_of, summary, tuple(bundle.entries)))
         about = {
@@ -203,9 +225,11 @@ def _shown_incident(incident: Incident) -> dict[str, Any]:
 
 async def _add_facts(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
     for name, kinds in FACT_FILES.items():
+        since = scope.backups_since if kinds is BACKUPS else None
         with bundle.listed(name) as write:
-            async for fact in _facts(reader, scope, [kind.kind for kind in kinds]):
+            async for fact in _facts(reader, scope, [kind.kind for kind in kinds], since=since):
                 write(moments.shown_fact(fact))
+                scope.note_fact(fact, name)
                 summary.count(fact.kind)
 
 
@@ -217,17 +241,11 @@ async def _add_decisions(reader: Reader, scope: _Scope, bundle: BundleWriter, su
             scope.note(moments.of_decision(row))
 
 
-async def _add_timeline(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
-    """Our own moments among what others told, by time."""
-    own = sorted(scope.moments, key=lambda moment: datetime.fromisoformat(moment["at"]))
-    own.reverse()
+def _add_timeline(scope: _Scope, bundle: BundleWriter) -> None:
+    """Our own moments among what others told, by time; at one instant as the files beside list them."""
     with bundle.listed("timeline.json") as write:
-        async for fact in _facts(reader, scope, list(_SHOWN_IN)):
-            while own and datetime.fromisoformat(own[-1]["at"]) <= fact.at:
-                write(own.pop())
-            write(moments.of_fact(fact, _SHOWN_IN[fact.kind]))
-        while own:
-            write(own.pop())
+        for _at, moment in sorted(scope.moments, key=itemgetter(0)):
+            write(moment)
 
 
 async def _add_audit_rows(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
@@ -247,8 +265,10 @@ async def _add_audit_rows(reader: Reader, scope: _Scope, bundle: BundleWriter) -
             after = rows[-1].seq
 
 
-async def _facts(reader: Reader, scope: _Scope, kinds: list[str]) -> AsyncIterator[EvidenceFact]:
-    after: tuple[datetime, UUID] | None = None
+async def _facts(
+    reader: Reader, scope: _Scope, kinds: list[str], *, since: datetime | None
+) -> AsyncIterator[EvidenceFact]:
+    after = None if since is None else (since, UUID(int=0))
     while found := await evidence_facts.page(
         reader, scope.contract.id, kinds=kinds, server_id=scope.server_id, after=after, limit=PAGE
     ):

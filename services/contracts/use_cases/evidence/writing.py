@@ -69,13 +69,13 @@ class BundleWriter:
 
     @contextmanager
     def listed(self, name: str) -> Iterator[Callable[[Any], None]]:
-        """What writes one item after the other into a JSON array."""
+        """What writes one item after the other, JSON-ready or canonical already, into a JSON array."""
         with self.entry(name) as write:
             before = b"["
 
             def write_item(item: Any) -> None:
                 nonlocal before
-                write(before + canonical(item))
+                write(before + (item if isinstance(item, bytes) else canonical(item)))
                 before = b","
 
             yield write_item
