@@ -19,6 +19,7 @@ from services.contracts.domain.incident import (
     Determination,
     Finding,
     FindingKind,
+    FoundInTheFuture,
     Incident,
     IncidentStatus,
     NoSuchIncident,
@@ -201,7 +202,7 @@ async def read_incident(incident_id: UUID, reader: Read, caller: CallerIn) -> In
 @router.post(
     "/incidents/{incident_id}/determine-cause",
     callers=TECHNICIANS,
-    refusals=[NoSuchIncident, NoSuchWorkRequest, WorkMissing, IllegalMove, StaleWrite],
+    refusals=[NoSuchIncident, NoSuchWorkRequest, WorkMissing, FoundInTheFuture, IllegalMove, StaleWrite],
 )
 async def determine_cause(incident_id: UUID, body: DetermineCause, tx: Tx) -> IncidentView:
     """Say what caused it and what shows it; what is on record with us anyway is not asked for."""
@@ -252,6 +253,7 @@ async def appeal_incident(incident_id: UUID, body: Appeal, tx: Tx, caller: Calle
         NoSuchIncident,
         NoSuchWorkRequest,
         WorkMissing,
+        FoundInTheFuture,
         OwnDecision,
         CauseUndetermined,
         FactsMissing,

@@ -31,6 +31,10 @@ class WorkMissing(Invalid):
     clause: ClassVar[str | None] = "2.1"
 
 
+class FoundInTheFuture(Invalid):
+    """A finding was made by now."""
+
+
 class AlreadyAppealed(Conflict):
     """A decision is appealed against once."""
 
@@ -159,7 +163,7 @@ class Incident:
         return any(attempt.outcome is AttemptOutcome.RECOVERED for attempt in self.attempts)
 
     def determine(self, determination: Determination, *, by: str, now: datetime) -> None:
-        """Raises IllegalMove once it is decided."""
+        """Raises FoundInTheFuture, and IllegalMove once it is decided."""
         self.status = INCIDENT_LIFECYCLE.after("determine", self.status)
         self._take(determination, by, now)
 
@@ -198,7 +202,7 @@ class Incident:
             raise OwnDecision(agreement_version=self.agreement_version)
 
     def reconsider(self, determination: Determination, *, by: str, now: datetime) -> None:
-        """Who decides the appeal may find another cause; raises IllegalMove, OwnDecision."""
+        """Who decides the appeal may find another cause; raises IllegalMove, OwnDecision, FoundInTheFuture."""
         self.check_may_conclude(by)
         self._take(determination, by, now)
 
@@ -210,5 +214,8 @@ class Incident:
         self.concluded_by, self.concluded_at = by, now
 
     def _take(self, determination: Determination, by: str, now: datetime) -> None:
+        for place, finding in enumerate(determination.findings):
+            if finding.found_at > now:
+                raise FoundInTheFuture(field=f"findings.{place}.found_at")
         self.determination = determination
         self.determined_by, self.determined_at = by, now

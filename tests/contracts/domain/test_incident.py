@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,6 +23,9 @@ from services.contracts.domain.incident import (
     AlreadyAppealed,
     AttemptOutcome,
     Determination,
+    Finding,
+    FindingKind,
+    FoundInTheFuture,
     Incident,
     IncidentStatus,
     OutsideTheIncident,
@@ -154,6 +158,17 @@ def test_work_is_named_with_what_happened_during_maintenance_and_with_nothing_el
     else:
         with pytest.raises(WorkMissing):
             Determination(cause=cause, data_lost=True, work_request_id=work)
+
+
+def test_nothing_is_found_before_it_is_looked_for() -> None:
+    finding = Finding(kind=FindingKind.INSPECTION, sha256="a" * 64, found_at=NOW)
+    later = replace(finding, found_at=NOW + timedelta(microseconds=1))
+    incident = an_incident()
+    with pytest.raises(FoundInTheFuture) as refused:
+        incident.determine(replace(FOUND, findings=(finding, later)), by="tim", now=NOW)
+    assert (refused.value.field, incident.determination.cause) == ("findings.1.found_at", None)
+    incident.determine(replace(FOUND, findings=(finding,)), by="tim", now=NOW)
+    assert incident.determination.findings == (finding,)
 
 
 def test_a_declaration_is_lifted_once() -> None:

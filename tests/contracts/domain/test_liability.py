@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.contracts.db.agreements import published
+from services.contracts.domain.judgements import judgements
 from services.contracts.domain.liability import (
     Cause,
     CauseUndetermined,
@@ -19,6 +20,7 @@ from services.contracts.domain.liability import (
 )
 from shared.kernel.errors import Refusal
 from shared.kernel.judgement import Verdict
+from tests.support.judging import Judged
 
 PARAMETERS = published().version("2026-1").parameters.shown()
 SHOWN = {"kind": "system-log", "sha256": "a" * 64, "found_at": "2030-02-01T00:00:00+00:00"}
@@ -162,3 +164,44 @@ def test_an_appeal_decides_no_undetermined_cause_either() -> None:
     facts = {**facts_of(*case), "first": {"liability": "customer", "clause": "5.1"}}
     with pytest.raises(CauseUndetermined):
         deciding_appeal.judge(facts, PARAMETERS)
+
+
+PROVEN = {
+    Cause.COMPANY_DEFECT: ("company", "6.2"),
+    Cause.CRASH_DURING_MAINTENANCE: ("exempt", "2.1"),
+    Cause.DISK_DAMAGE_DURING_MAINTENANCE: ("exempt", "2.1"),
+    Cause.CONDITIONS_UNMET: ("exempt", "2.4"),
+    Cause.THIRD_PARTY: ("customer", "5.1"),
+    Cause.CUSTOMER_MISOPERATION: ("customer", "5.1"),
+    Cause.CUSTOMER_DISCLOSURE: ("customer", "5.1"),
+    Cause.EXPIRED_UNPAID: ("exempt", "3.4"),
+}
+"""With everything on record that any cause could rest on."""
+
+
+def everything_on_record(cause: Cause) -> dict[str, Any]:
+    return facts_of(
+        cause, "a finding", "work in progress", "declared unmet before", "a disclosure", "ended unpaid",
+        "lost, tried in vain",
+    )  # fmt: skip
+
+
+JUDGED = [
+    *(Judged(deciding, *PROVEN[cause], everything_on_record(cause), PARAMETERS) for cause in Cause),
+    Judged(deciding, "CauseUndetermined", None, {**everything_on_record(Cause.THIRD_PARTY), "cause": None}, PARAMETERS),
+    *(
+        Judged(
+            deciding_appeal,
+            "upheld" if PROVEN[cause] == ("exempt", "2.1") else "changed",
+            PROVEN[cause][1],
+            {**everything_on_record(cause), "first": {"liability": "exempt", "clause": "2.1"}},
+            PARAMETERS,
+        )
+        for cause in Cause
+    ),
+]
+
+
+@pytest.mark.parametrize("example", JUDGED, ids=str)
+def test_the_verdict_follows_from_the_facts(example: Judged) -> None:
+    example.insist(judgements)

@@ -45,8 +45,8 @@ async def appeal(
 async def decide_appeal(tx: Transaction, incident_id: UUID, reconsidered: Determination | None) -> Incident:
     """Judge once more, by what is on record now and, where it is `reconsidered`, by another cause.
 
-    Raises NoSuchIncident, NoSuchWorkRequest, IllegalMove, OwnDecision, CauseUndetermined, FactsMissing,
-    RecoveryNotTried.
+    Raises NoSuchIncident, NoSuchWorkRequest, FoundInTheFuture, IllegalMove, OwnDecision, CauseUndetermined,
+    FactsMissing, RecoveryNotTried.
     """
     contract, incident = await locked(tx, incident_id)
     incident.check_may_conclude(tx.actor)

@@ -76,7 +76,10 @@ async def report_incident(
 
 
 async def determine_cause(tx: Transaction, incident_id: UUID, determination: Determination) -> Incident:
-    """What a technician found, until it is decided; raises NoSuchIncident, NoSuchWorkRequest, IllegalMove."""
+    """What a technician found, until it is decided.
+
+    Raises NoSuchIncident, NoSuchWorkRequest, FoundInTheFuture, IllegalMove.
+    """
     _, incident = await locked(tx, incident_id)
     await check_named_work(tx, incident, determination)
     incident.determine(determination, by=tx.actor, now=tx.now)
