@@ -21,6 +21,8 @@ LARGEST_KEPT_ANSWER = 1_048_576
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _BOUNDARY = re.compile(rb'boundary="?([^";,\s]+)')
 _KEPT_HEADERS = ("content-type", "location", "etag")
+_CONFIDENTIAL = b"confidential"
+_NOT_KEPT = {"status": 204, "headers": {}, "body": b""}
 
 
 class IdempotencyKeyMissing(Invalid):
@@ -33,6 +35,10 @@ class IdempotencyKeyReused(Invalid):
 
 class StillRunning(Conflict):
     """The first request with this Idempotency-Key is still being worked on."""
+
+
+class AnswerNotKept(Conflict):
+    """This was done already, and its answer is not kept; a fresh Idempotency-Key has it done again."""
 
 
 async def claim(tx: Transaction, request: Request, caller: Caller, body: bytes) -> Response | None:
@@ -56,6 +62,30 @@ async def claim(tx: Transaction, request: Request, caller: Caller, body: bytes) 
     if row.request_sha256 != digest:
         raise IdempotencyKeyReused(field="Idempotency-Key")
     return Response(row.body, status_code=row.status, headers={**row.headers, "idempotency-replayed": "true"})
+
+
+def insist_on_key(request: Request) -> None:
+    """Raises IdempotencyKeyMissing."""
+    _key_of(request)
+
+
+async def use_up(tx: Transaction, request: Request, caller: Caller) -> None:
+    """Take the key of a confidential request for good: neither its body nor its answer is kept.
+
+    The hash is not of the body either: short secrets are found again by trying, with the database in hand. Raises
+    IdempotencyKeyMissing, IdempotencyKeyReused, AnswerNotKept.
+    """
+    key, digest = _key_of(request), _digest(request, _CONFIDENTIAL)
+    values = {"caller": caller.subject, "key": key, "request_sha256": digest, "created_at": tx.now}
+    if await tx.insert_once(idempotency_keys, {**values, **_NOT_KEPT}, on=["caller", "key"]):
+        return
+    columns = idempotency_keys.c
+    found = await tx.scalar(
+        sa.select(columns.request_sha256).where(columns.caller == caller.subject, columns.key == key)
+    )
+    if found != digest:
+        raise IdempotencyKeyReused(field="Idempotency-Key")
+    raise AnswerNotKept()
 
 
 async def keep(tx: Transaction, request: Request, caller: Caller, answer: Response) -> None:

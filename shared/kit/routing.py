@@ -18,6 +18,7 @@ from starlette.responses import Response
 from shared.kernel.errors import Forbidden, NoRoom, Refusal, TooLarge, Unauthenticated
 from shared.kit import idempotency, problems
 from shared.kit.auth import ANYONE, NOBODY, Caller, Role, require
+from shared.kit.commands import Command
 from shared.kit.db import DatabaseAway, LockedByAnother, OutcomeUnknown, Reader, Transaction
 from shared.kit.direct_call import directly
 
@@ -46,6 +47,8 @@ class Declared:
     holds_reader: bool = True
     """False for a GET that waits: it opens `runtime.database.reading()` itself, briefly, as often as it looks."""
     largest_body: int = LARGEST_JSON_BODY
+    confidential: bool = False
+    """A command whose body or answer holds a secret: neither is kept, and its story opens the transaction itself."""
 
 
 class HouseRoute(APIRoute):
@@ -58,7 +61,7 @@ class HouseRoute(APIRoute):
             raise TypeError(f"{self.path} declares no caller: use HouseRouter")
         methods = self.methods or set()
         known = _query_names(self.dependant)
-        work = _write if not methods <= {"GET", "HEAD"} else _read if declared.holds_reader else _alone
+        work = _work_of(declared, methods)
         keyed = "POST" in methods
 
         async def handle(request: Request) -> Response:
@@ -83,6 +86,13 @@ class HouseRoute(APIRoute):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+Work = Callable[["Runtime", Request, Caller, Handler, bool, int], Coroutine[Any, Any, Response]]
+
+
+def _work_of(declared: Declared, methods: set[str]) -> Work:
+    if methods <= {"GET", "HEAD"}:
+        return _read if declared.holds_reader else _alone
+    return _confidential if declared.confidential else _write
 
 
 @dataclass
@@ -186,9 +196,7 @@ async def _command(
     runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool, body: bytes
 ) -> Response:
     async with runtime.database.transaction() as tx:
-        tx.actor = caller.subject
-        tx.correlation_id = request.state.correlation_id
-        tx.traceparent = request.state.traceparent
+        _introduce(tx, request, caller)
         request.state.tx = tx
         if keyed:
             answered = await idempotency.claim(tx, request, caller, body)
@@ -198,6 +206,40 @@ async def _command(
         if keyed:
             await idempotency.keep(tx, request, caller, answer)
     return answer
+
+
+def _introduce(tx: Transaction, request: Request, caller: Caller) -> None:
+    tx.actor = caller.subject
+    tx.correlation_id = request.state.correlation_id
+    tx.traceparent = request.state.traceparent
+
+
+async def _confidential(
+    runtime: Runtime, request: Request, caller: Caller, original: Handler, keyed: bool, largest: int
+) -> Response:
+    """What came and what goes is nowhere but in this process, and with the caller."""
+
+    async def begin(tx: Transaction) -> None:
+        _introduce(tx, request, caller)
+        if keyed:
+            await idempotency.use_up(tx, request, caller)
+
+    held: BodiesHeld = request.app.state.bodies_held
+    body = await _body_within(request, largest, held, runtime.common.body_seconds)
+    try:
+        async with in_time():
+            if keyed:
+                idempotency.insist_on_key(request)
+            request.state.command = Command(runtime.database, begin)
+            answer = await original(request)
+    finally:
+        held.bytes -= len(body)
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
+_REPEATED = "Fresh per command, repeated on retry: the same key and body get the same answer."
+_ONCE = "Fresh per command, repeated on retry: what was done already is refused, for its answer is not kept."
 
 
 class HouseRouter(APIRouter):
@@ -215,9 +257,10 @@ class HouseRouter(APIRouter):
         callers: Iterable[Role],
         refusals: Iterable[type[Refusal]] = (),
         holds_reader: bool = True,
+        confidential: bool = False,
         **options: Any,
     ) -> Callable[[F], F]:
-        declared = Declared(frozenset(callers), tuple(refusals), holds_reader, self._largest_body)
+        declared = Declared(frozenset(callers), tuple(refusals), holds_reader, self._largest_body, confidential)
         spoken: list[type[Refusal]] = [*declared.refusals, DatabaseAway, problems.TookTooLong, problems.TooManyRequests]
         if declared.callers != ANYONE:
             spoken += [Unauthenticated, Forbidden]
@@ -225,13 +268,14 @@ class HouseRouter(APIRouter):
             spoken += [LockedByAnother, NoRoom, OutcomeUnknown, TooLarge, problems.BodyTooSlow, problems.TooBusy]
         parameters: list[dict[str, Any]] = []
         if method == "POST":
-            spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused, idempotency.StillRunning]
+            spoken += [idempotency.IdempotencyKeyMissing, idempotency.IdempotencyKeyReused]
+            spoken.append(idempotency.AnswerNotKept if confidential else idempotency.StillRunning)
             parameters.append(
                 {
                     "name": "Idempotency-Key",
                     "in": "header",
                     "required": True,
-                    "description": "Fresh per command, repeated on retry: the same key and body get the same answer.",
+                    "description": _ONCE if confidential else _REPEATED,
                     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
                 }
             )
@@ -281,6 +325,11 @@ async def _reader(request: Request) -> Reader:
     return reader
 
 
+async def _command_in(request: Request) -> Command:
+    command: Command = request.state.command
+    return command
+
+
 async def _caller_in(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
@@ -294,6 +343,7 @@ async def _runtime_in(request: Request) -> Runtime:
 _GIVEN = {
     _tx: lambda request: request.scope["state"]["tx"],
     _reader: lambda request: request.scope["state"]["tx"],
+    _command_in: lambda request: request.scope["state"]["command"],
     _caller_in: lambda request: request.scope["state"]["caller"],
     _runtime_in: lambda request: request.scope["app"].state.runtime,
 }
@@ -303,5 +353,7 @@ Tx = Annotated[Transaction, Depends(_tx)]
 """The command's transaction; committed after the endpoint returns and before the answer leaves."""
 Read = Annotated[Reader, Depends(_reader)]
 """Autocommitted reads, in GET routes."""
+CommandIn = Annotated[Command, Depends(_command_in)]
+"""In confidential routes, which have no `Tx`."""
 CallerIn = Annotated[Caller, Depends(_caller_in)]
 RuntimeIn = Annotated[Any, Depends(_runtime_in)]
