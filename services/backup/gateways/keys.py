@@ -3,89 +3,27 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from shared.kit.master_keys import KEY_BYTES, GivenFromOutside, KeyMissing, MasterKey, derived, key_in
 
-from shared.kit.disk import sync_folder
-from shared.kit.key_files import content_of, give_to_owner_of, put_in_place
-
-KEY_BYTES = 32
+__all__ = ["KEY_BYTES", "GivenFromOutside", "KeyMissing", "RepositoryKeys"]
 
 
-class KeyMissing(Exception):
-    """The master key file is not there, or is not a key."""
+class RepositoryKeys(MasterKey):
+    """A successor is in use once every repository opens with it; retired is what may still open some."""
 
-
-class GivenFromOutside(Exception):
-    """Only who gives the key can give its successor."""
-
-
-class RepositoryKeys:
-    """Losing the file makes every repository unreadable, so it is made only where there is nothing to read yet.
-
-    While the key is replaced there are two: its successor in `<file>.next` until every repository opens with it, and
-    then the key before in `<file>.retired` until it opens none. Where the key is a mounted secret nothing can be
-    written beside it: whoever gives it then gives the successor as `<file>` and the key before as `<file>.retired`.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._next = file.with_name(f"{file.name}.next")
-        self.retired = file.with_name(f"{file.name}.retired")
+    naming = "mainstay/backup/key-name"
 
     def password_of(self, repository: str, *, make: bool = False) -> str:
         """The password of that repository, HKDF-SHA256 over its name; raises KeyMissing."""
         if make and not self.file.exists():
-            self._make()
+            self.make()
         return _password(self.file, repository)
 
     def passwords_of(self, repository: str) -> list[str]:
         """What may open it, the password in use first; raises KeyMissing."""
         return [self.password_of(repository), *([self.retired_password_of(repository)] if self.is_retiring else [])]
-
-    @property
-    def name(self) -> str:
-        """Tells the key from others, and tells nothing else of it; raises KeyMissing."""
-        return _name(self.file)
-
-    @property
-    def name_before(self) -> str:
-        """Of the key that has, or is to have, a successor; raises KeyMissing."""
-        return _name(self.retired if self.is_retiring else self.file)
-
-    @property
-    def is_given(self) -> bool:
-        """Whether the file cannot be replaced from here, as that of a mounted secret."""
-        return os.path.ismount(self.file) or not os.access(self.file.parent, os.W_OK | os.X_OK)
-
-    @property
-    def is_beginning(self) -> bool:
-        """Whether a successor has been made that is not in use yet."""
-        return self._next.exists() and not self.is_given
-
-    @property
-    def is_retiring(self) -> bool:
-        """Whether the key before the one in use may still open repositories; raises KeyMissing.
-
-        An empty file is none, because Compose mounts no secret that is not there.
-        """
-        return self.retired.exists() and _content(self.retired) not in {b"", _content(self.file)}
-
-    def insist_on_successor(self) -> None:
-        """Raises GivenFromOutside where one has to be given and is not, KeyMissing when there is none to follow."""
-        _master(self.file)
-        if self.is_retiring:
-            _master(self.retired)
-        elif self.is_given:
-            raise GivenFromOutside(f"{self.file} comes from outside")
-
-    def begin(self) -> None:
-        """Make the successor, unless there is one; raises GivenFromOutside, KeyMissing."""
-        self.insist_on_successor()
-        content_of(self._next, lambda: os.urandom(KEY_BYTES))
 
     def next_password_of(self, repository: str) -> str:
         return _password(self._next, repository)
@@ -93,45 +31,7 @@ class RepositoryKeys:
     def retired_password_of(self, repository: str) -> str:
         return _password(self.retired, repository)
 
-    def switch(self) -> None:
-        """The successor is in use from now on, the key before it retired. Killed in between, it is called again."""
-        content_of(self.retired, self.file.read_bytes)
-        give_to_owner_of(self.file, self.retired)
-        put_in_place(self._next, self.file)
-
-    def forget_retired(self) -> None:
-        """Where it was given, only who gave it can take it away."""
-        if not self.is_given:
-            self.retired.unlink(missing_ok=True)
-            sync_folder(self.file.parent)
-
-    def _make(self) -> None:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        content_of(self.file, lambda: os.urandom(KEY_BYTES))
-
 
 def _password(file: Path, repository: str) -> str:
-    return base64.urlsafe_b64encode(_derived(file, f"mainstay/backup/repository/{repository}")).decode().rstrip("=")
-
-
-def _name(file: Path) -> str:
-    return _derived(file, "mainstay/backup/key-name")[:8].hex()
-
-
-def _derived(file: Path, purpose: str) -> bytes:
-    derive = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=purpose.encode())
-    return derive.derive(_master(file))
-
-
-def _master(file: Path) -> bytes:
-    master = _content(file)
-    if len(master) < KEY_BYTES:
-        raise KeyMissing(f"{file.name} holds fewer than {KEY_BYTES} bytes")
-    return master
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise KeyMissing(f"{file.name} cannot be read") from error
+    password = derived(key_in(file), f"mainstay/backup/repository/{repository}")
+    return base64.urlsafe_b64encode(password).decode().rstrip("=")
