@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.contracts import consumers
+from services.contracts import gateways as real_gateways
 from services.contracts.api import (
     agreements,
     calendars,
@@ -15,15 +16,18 @@ from services.contracts.api import (
     condition_declarations,
     contracts,
     customers,
+    disclosures,
     evidence,
     extensions,
     incidents,
+    secrets,
     work_in_progress,
     work_requests,
 )
 from services.contracts.db import agreements as agreement_folders
 from services.contracts.db import catalogue as catalogue_file
 from services.contracts.domain.judgements import judgements
+from services.contracts.gateways import Gateways
 from services.contracts.settings import ContractsSettings
 from shared.kit import decisions, runtime
 from shared.kit.app import service_app
@@ -40,15 +44,21 @@ def open_runtime(
     log: EventLog | None = None,
     authenticator: Authenticator | None = None,
     settings: ContractsSettings | None = None,
+    gateways: Gateways | None = None,
 ) -> Runtime:
-    """Open the service; raises when its agreements and catalogue do not fit together."""
+    """Open the service; raises when its agreements and catalogue do not fit together.
+
+    `gateways` only to put others in the place of the real ones.
+    """
     check_published()
+    own = settings or ContractsSettings()
     return runtime.open_runtime(
         "contracts",
-        settings or ContractsSettings(),
+        own,
         common,
         migrations=Path(__file__).parent / "migrations",
         rules=Rulebook(judgements, agreement_folders.parameters_of),
+        gateways=gateways or real_gateways.build(own, common),
         log=log,
         authenticator=authenticator,
     )
@@ -65,7 +75,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     return service_app(
         runtime,
         title="Contracts",
-        description="Customers, servers, the agreement, contracts, their periods and extensions, work, incidents.",
+        description="Customers, servers and their secrets, the agreement, contracts, extensions, work, incidents.",
         routers=[
             agreements.router,
             clauses.router,
@@ -76,6 +86,8 @@ def create_app(runtime: Runtime) -> FastAPI:
             work_requests.router,
             condition_declarations.router,
             incidents.router,
+            secrets.router,
+            disclosures.router,
             work_in_progress.router,
             calendars.router,
             evidence.router,

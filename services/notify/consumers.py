@@ -15,6 +15,9 @@ from shared.events.contracts import (
     ExtensionRequested,
     IncidentDecided,
     RenewalRequested,
+    RotationOverdue,
+    SecretDisclosed,
+    SecretRevealed,
     ServiceExpired,
     ServiceExpiring,
     ServiceExtended,
@@ -175,6 +178,51 @@ async def _send_incident_notice(tx: Transaction, kind: NoticeKind, fact: Inciden
         subject_id=fact.incident_id,
         period_index=fact.period_index,
         facts={**said, "cites": fact.clause},
+    )
+
+
+@handlers.on(SecretRevealed)
+async def send_reveal_notice(tx: Transaction, fact: SecretRevealed, envelope: Envelope) -> None:
+    await _send_vault_notice(tx, NoticeKind.SECRET_REVEALED, fact, envelope)
+
+
+@handlers.on(SecretDisclosed)
+async def send_disclosure_notice(tx: Transaction, fact: SecretDisclosed, envelope: Envelope) -> None:
+    await _send_vault_notice(tx, NoticeKind.SECRET_DISCLOSED, fact, envelope)
+
+
+@handlers.on(RotationOverdue)
+async def send_rotation_warning(tx: Transaction, fact: RotationOverdue, envelope: Envelope) -> None:
+    await _send_vault_notice(tx, NoticeKind.ROTATION_OVERDUE, fact, envelope)
+
+
+_VAULT_FACTS = {
+    "server_id",
+    "secret_id",
+    "secret_version",
+    "work_request_id",
+    "revealed_at",
+    "secret_kind",
+    "responsible",
+    "disclosed_at",
+    "reported_at",
+    "replace_by",
+    "overdue_at",
+}
+
+
+async def _send_vault_notice(
+    tx: Transaction, kind: NoticeKind, fact: SecretRevealed | SecretDisclosed | RotationOverdue, envelope: Envelope
+) -> None:
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.contract_id,
+        period_index=fact.period_index,
+        facts=fact.model_dump(mode="json", include=_VAULT_FACTS),
     )
 
 

@@ -223,6 +223,18 @@ _SAMPLES: dict[str, Any] = {
     "decide_incident": lambda _ids: {},
     "appeal_incident": lambda _ids: {"reason": "not so", "channel": "portal"},
     "decide_appeal": lambda ids: {"reconsidered": _cause(ids)},
+    "keep_secret": lambda _ids: {"name": "deploy", "kind": "password", "value": "opens nothing", "channel": "portal"},
+    "replace_secret": lambda _ids: {"value": "opens nothing", "replaces": 1, "channel": "portal"},
+    "remove_secret": _in_writing,
+    "reveal_secret": lambda ids: {"secret_id": str(ids["secret_id"])},
+    "report_disclosure": lambda ids: {
+        "server_id": str(ids["server_id"]),
+        "secret_id": str(ids["secret_id"]),
+        "disclosed_by": "customer",
+        "disclosed_at": "2026-01-01T00:00:00Z",
+        "channel": "portal",
+    },
+    "confirm_replaced": _in_writing,
     "put_billing_profile": lambda _ids: {
         "legal_name": "Beispiel AG",
         "address": {"lines": ["Hauptstraße 5"], "city": "Hamburg", "postal_code": "20095", "country": "DE"},

@@ -157,8 +157,22 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     body = {"reason": "a flood", "channel": "portal"}
     extension = await story.http.post(f"/v1/contracts/{story.contract}/extensions", json=body)
     assert extension.status_code == 201, extension.text
+    secret = {"name": "root", "kind": "password", "value": "opens nothing", "channel": "portal"}
+    kept = await story.http.post(f"/v1/servers/{story.server_ids[0]}/secrets", json=secret)
+    assert kept.status_code == 201, kept.text
+    disclosed = {
+        "server_id": story.server_ids[0],
+        "kind": "token",
+        "disclosed_by": "customer",
+        "disclosed_at": START.isoformat(),
+        "channel": "portal",
+    }
+    disclosure = await story.http.post(f"/v1/contracts/{story.contract}/disclosures", json=disclosed)
+    assert disclosure.status_code == 201, disclosure.text
     offered = await story.offered()
     return {
+        "secret_id": UUID(kept.json()["id"]),
+        "disclosure_id": UUID(disclosure.json()["id"]),
         "customer_id": story.customer_id,
         "contract_id": UUID(story.contract),
         "server_id": UUID(story.server_ids[0]),

@@ -104,7 +104,10 @@ class PeriodView(View):
 
 
 class ContractView(View):
-    """`agreement_version` is the one offered while the contract is a draft, and the one that governs it after."""
+    """`agreement_version` is the one offered while the contract is a draft, and the one that governs it after.
+
+    `disclosure_open_since`: a secret that was reported as disclosed then has not been replaced yet.
+    """
 
     id: UUID
     customer_id: UUID
@@ -120,6 +123,7 @@ class ContractView(View):
     withdrawn_at: datetime | None
     ended_at: datetime | None
     end_reason: EndReason | None
+    disclosure_open_since: datetime | None
 
     @classmethod
     def of(cls, contract: Contract, now: datetime) -> ContractView:
@@ -140,6 +144,7 @@ class ContractView(View):
             withdrawn_at=contract.withdrawn_at,
             ended_at=contract.ended_at,
             end_reason=contract.end_reason,
+            disclosure_open_since=contract.disclosure_open_since,
         )
 
 

@@ -117,6 +117,13 @@ async def servers_free(reader: Reader, contract: Contract) -> bool:
     return taken is None
 
 
+async def ids_serving(reader: Reader, server_id: UUID) -> set[UUID]:
+    """The live contract that has the server, if there is one."""
+    columns = contract_servers.c
+    rows = await reader.rows(sa.select(columns.contract_id).where(columns.server_id == server_id, sa.text("live")))
+    return {row.contract_id for row in rows}
+
+
 async def save(tx: Transaction, *changed: Contract) -> None:
     """Write the contracts and the present and next period of each; raises StaleWrite, ServerInAnotherContract."""
     for contract in changed:
@@ -212,6 +219,7 @@ def _contract(row: sa.Row[Any]) -> Contract:
         withdrawn_at=row.withdrawn_at,
         ended_at=row.ended_at,
         end_reason=EndReason(row.end_reason) if row.end_reason else None,
+        disclosure_open_since=row.disclosure_open_since,
         version=row.version,
     )
 
@@ -232,6 +240,7 @@ def _contract_values(contract: Contract) -> dict[str, Any]:
         "withdrawn_at": contract.withdrawn_at,
         "ended_at": contract.ended_at,
         "end_reason": contract.end_reason,
+        "disclosure_open_since": contract.disclosure_open_since,
         "version": contract.version,
     }
 

@@ -108,6 +108,7 @@ class Contract:
     withdrawn_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
+    disclosure_open_since: datetime | None = None
     current_index: int = 0
     periods: dict[int, ServicePeriod] = field(default_factory=dict)
     payments: dict[UUID, Payment] = field(default_factory=dict)
@@ -130,6 +131,10 @@ class Contract:
         if self.current is None or self.status not in SERVED:
             raise self._not_registered()
         return self.current
+
+    def flag_disclosure(self, *, open_since: datetime | None) -> None:
+        """Since when something disclosed has waited to be replaced (5.2); None: nothing does."""
+        self.disclosure_open_since = open_since
 
     # Before registration
 

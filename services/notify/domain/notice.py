@@ -34,6 +34,9 @@ class NoticeKind(StrEnum):
     CONDITIONS_UNMET = "conditions-unmet"
     INCIDENT_DECIDED = "incident-decided"
     APPEAL_DECIDED = "appeal-decided"
+    SECRET_REVEALED = "secret-revealed"  # noqa: S105
+    SECRET_DISCLOSED = "secret-disclosed"  # noqa: S105
+    ROTATION_OVERDUE = "rotation-overdue"
 
 
 CLAUSES: dict[NoticeKind, str] = {
@@ -51,6 +54,9 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.CONDITIONS_UNMET: "2.4",
     NoticeKind.INCIDENT_DECIDED: "2.1",
     NoticeKind.APPEAL_DECIDED: "2.1",
+    NoticeKind.SECRET_REVEALED: "5.2",
+    NoticeKind.SECRET_DISCLOSED: "5.2",
+    NoticeKind.ROTATION_OVERDUE: "5.2",
 }
 """What a notice of that kind cites, unless its facts name (`cites`) the clause that was decided by."""
 

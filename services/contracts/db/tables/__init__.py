@@ -15,6 +15,7 @@ from services.contracts.db.tables.evidence import evidence_facts
 from services.contracts.db.tables.extensions import extensions
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
+from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
 from services.contracts.db.tables.work import (
     bookings,
     risk_acknowledgements,
@@ -32,6 +33,7 @@ __all__ = [
     "contract_servers",
     "contracts",
     "customers",
+    "disclosures",
     "evidence_facts",
     "extensions",
     "incidents",
@@ -41,8 +43,12 @@ __all__ = [
     "recovery_attempts",
     "risk_acknowledgements",
     "risk_assessments",
+    "secret_reveals",
+    "secret_values",
+    "secrets",
     "servers",
     "technicians",
+    "vault_keys",
     "verified_backups",
     "work_requests",
     "work_steps",

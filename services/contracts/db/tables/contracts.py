@@ -50,6 +50,7 @@ contracts = sa.Table(
     sa.Column("withdrawn_at", Instant),
     sa.Column("ended_at", Instant),
     sa.Column("end_reason", sa.String(40)),
+    sa.Column("disclosure_open_since", Instant),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint(
         "status IN ('draft', 'awaiting_payment', 'active', 'extended', 'held', 'expired', 'withdrawn')", name="status"

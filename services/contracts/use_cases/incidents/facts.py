@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.contracts.db import condition_declarations, evidence_facts, incidents, work_requests
+from services.contracts.db import condition_declarations, disclosures, evidence_facts, incidents, work_requests
 from services.contracts.domain.contract import Contract
 from services.contracts.domain.incident import FindingKind, Incident
 from services.contracts.domain.service_then import ServiceThen, service_then
@@ -32,7 +32,7 @@ async def facts_of(reader: Reader, contract: Contract, incident: Incident) -> di
         "service": service.shown() if service else None,
         "work": await _work(reader, incident),
         "conditions": await _conditions(reader, incident),
-        "disclosure": _disclosure(incident),
+        "disclosure": await _disclosure(reader, incident),
         "last_verified_backup": await _last_verified_backup(reader, incident),
         "recovery": {
             "attempts": len(incident.attempts),
@@ -85,8 +85,17 @@ async def _conditions(reader: Reader, incident: Incident) -> dict[str, Any] | No
     }
 
 
-def _disclosure(incident: Incident) -> dict[str, Any] | None:
-    """The log of accesses, or the customer's own word, that a technician has seen."""
+async def _disclosure(reader: Reader, incident: Incident) -> dict[str, Any] | None:
+    """One on record, or what a technician has seen: the log of accesses, or the customer's own word."""
+    reported = await disclosures.by_the_customer(reader, incident.contract_id, incident.server_id, incident.happened_at)
+    if reported is not None:
+        return {
+            "disclosure_id": str(reported.id),
+            "kind": reported.kind.value,
+            "source": reported.source.value,
+            "disclosed_at": reported.disclosed_at.isoformat(),
+            "reported_at": reported.reported_at.isoformat(),
+        }
     telling = {FindingKind.ACCESS_LOG, FindingKind.CUSTOMER_STATEMENT}
     shown = [finding.shown() for finding in incident.determination.findings if finding.kind in telling]
     return shown[0] if shown else None
