@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.contracts import consumers
 from services.contracts import gateways as real_gateways
 from services.contracts.api import (
+    acceptances,
     agreements,
     calendars,
     catalogue,
@@ -26,6 +27,7 @@ from services.contracts.api import (
 )
 from services.contracts.db import agreements as agreement_folders
 from services.contracts.db import catalogue as catalogue_file
+from services.contracts.db import published
 from services.contracts.domain.judgements import judgements
 from services.contracts.gateways import Gateways
 from services.contracts.settings import ContractsSettings
@@ -33,6 +35,7 @@ from shared.kit import decisions, runtime
 from shared.kit.app import service_app
 from shared.kit.auth import Authenticator
 from shared.kit.bus.log import EventLog
+from shared.kit.db import Reader
 from shared.kit.rulebook import Rulebook
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
@@ -65,10 +68,24 @@ def open_runtime(
 
 
 def check_published() -> None:
-    """Every plan's currency has a mailing fee in every agreement; raises MailingFeeUnknown."""
+    """Every plan fits every agreement: its currency has a mailing fee, its backups are made often enough.
+
+    Raises MailingFeeUnknown, and ValueError for what else is wrong with a folder or the catalogue.
+    """
     for agreement in agreement_folders.published().versions:
+        most = agreement.parameters.local_backup_every_hours
         for plan in catalogue_file.published().plans:
             agreement.parameters.mailing_fee(plan.fee.currency)
+            if plan.local_backup_every_hours is not None and plan.local_backup_every_hours > most:
+                raise ValueError(
+                    f"catalogue.toml: plans {plan.code}: a backup every {plan.local_backup_every_hours} h "
+                    f"is less often than agreement {agreement.version} promises (2.2: {most} h)"
+                )
+
+
+async def changed_since_accepted(reader: Reader) -> list[str]:
+    """A line for each file that is not any more what somebody accepted or bought; such a process must not serve."""
+    return await published.changed_since(reader, agreement_folders.published(), catalogue_file.published())
 
 
 def create_app(runtime: Runtime) -> FastAPI:
@@ -83,6 +100,7 @@ def create_app(runtime: Runtime) -> FastAPI:
             customers.router,
             contracts.router,
             extensions.router,
+            acceptances.router,
             work_requests.router,
             condition_declarations.router,
             incidents.router,

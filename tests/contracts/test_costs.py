@@ -63,7 +63,7 @@ COSTS: dict[Callable[[Story], Awaitable[Work]], dict[str, Cost]] = {
     a_shown_contract: {"sqlite": Cost(5, 0, 0, 1810), "postgresql": Cost(5, 0, 0, 1810)},
     a_server: {"sqlite": Cost(7, 1, 1593, 190), "postgresql": Cost(4, 1, 1593, 190)},
     a_draft: {"sqlite": Cost(7, 1, 1213, 506), "postgresql": Cost(6, 1, 1213, 506)},
-    an_acceptance: {"sqlite": Cost(16, 1, 7483, 542), "postgresql": Cost(13, 1, 7483, 542)},
+    an_acceptance: {"sqlite": Cost(18, 1, 8573, 542), "postgresql": Cost(15, 1, 8573, 542)},
     a_registration: {"sqlite": Cost(16, 1, 2526, 0), "postgresql": Cost(15, 1, 2526, 0)},
     a_renewal: {"sqlite": Cost(15, 1, 3640, 2345), "postgresql": Cost(14, 1, 3640, 2345)},
 }

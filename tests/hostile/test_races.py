@@ -13,7 +13,8 @@ import pytest
 
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.use_cases import restores
-from services.contracts.db.agreements import keep_acceptance, published
+from services.contracts.db import acceptances, catalogue
+from services.contracts.db.agreements import published
 from services.contracts.domain.agreement import AcceptedText, Language
 from services.contracts.domain.contract import Acceptance
 from shared.events.backup import RestoreCompleted
@@ -131,7 +132,7 @@ async def test_the_first_customers_to_accept_a_text_may_do_so_at_once(contracts:
                 channel="portal",
                 accepted_at=tx.now,
             )
-            await keep_acceptance(tx, acceptance, known)
+            await acceptances.keep(tx, acceptance, known, catalogue.published().plans[0])
 
     for number in range(FIRST_TIMES):
         await asyncio.gather(*(accept(f"2040-{number}") for _ in range(8)))

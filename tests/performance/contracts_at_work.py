@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 
+from services.contracts.db import agreements
+from services.contracts.domain.agreement import Language
 from tests.performance.stage import execute
 
 FIRST_NOT_DUE = 100_001
@@ -15,13 +17,15 @@ def _id(letter: str, number: str) -> str:
 
 
 CUSTOMER = "'d0000000-0000-4000-8000-000000000001'::uuid"
+# What a process finds accepted has to be what it was started with.
+SHA256 = f"'{agreements.published().version('2026-1').sha256(Language.EN)}'"
 ACCEPTANCE = "'e0000000-0000-4000-8000-000000000001'::uuid"
 # Foreign keys are not checked while filling: a superuser's privilege, and half of the time.
 UNCHECKED = "SET LOCAL session_replication_role = replica;"
 ONCE = f"""{UNCHECKED}
 INSERT INTO customers VALUES ({CUSTOMER}, 'Harbour Books', 'en', 'UTC', now()) ON CONFLICT DO NOTHING;
-INSERT INTO accepted_texts VALUES ('2026-1', 'en', repeat('0', 64), 'text', now()) ON CONFLICT DO NOTHING;
-INSERT INTO acceptances VALUES ({ACCEPTANCE}, {_id("a", "1")}, 1, '2026-1', 'en', repeat('0', 64),
+INSERT INTO accepted_texts VALUES ('2026-1', 'en', {SHA256}, 'text', now()) ON CONFLICT DO NOTHING;
+INSERT INTO acceptances VALUES ({ACCEPTANCE}, {_id("a", "1")}, 1, '2026-1', 'en', {SHA256},
   'bench', '', 'portal', now()) ON CONFLICT DO NOTHING;
 """
 FILL = f"""{UNCHECKED}

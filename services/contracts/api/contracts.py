@@ -242,7 +242,7 @@ async def read_window(contract_id: UUID, reader: Read, caller: CallerIn) -> Wind
 @router.post(
     "/{contract_id}/accept",
     callers=WRITERS,
-    refusals=[NoSuchContract, OralRequest, AgreementTextDiffers, IllegalMove, StaleWrite],
+    refusals=[NoSuchContract, OralRequest, AgreementTextDiffers, OutsideCatalogue, IllegalMove, StaleWrite],
 )
 async def accept_contract(
     contract_id: UUID, body: AcceptText, request: Request, tx: Tx, caller: CallerIn

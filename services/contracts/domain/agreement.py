@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
@@ -89,18 +90,41 @@ class Parameters:
             "bill_mailing_fee": dict(self.bill_mailing_fee),
         }
 
+    def given(self) -> dict[str, Any]:
+        """As `shown`, without what is only a default: a parameter that a later release adds changes no old version."""
+        defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
+        return {
+            name: value
+            for name, value in self.shown().items()
+            if name not in defaults or getattr(self, name) != defaults[name]
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """One version; the SHA-256 is of the exact UTF-8 text that is served."""
+    """One version; the SHA-256 is of the exact UTF-8 text that is served. `clauses`: the clause of each parameter."""
 
     version: str
     effective_from: datetime
     texts: Mapping[Language, str]
     parameters: Parameters
+    clauses: Mapping[str, str] = field(default_factory=dict)
 
     def sha256(self, language: Language) -> str:
         return hashlib.sha256(self.texts[language].encode()).hexdigest()
+
+    @property
+    def terms(self) -> str:
+        """Parameters and first day in one canonical JSON, which is what their SHA-256 is of."""
+        return json.dumps(
+            {"effective_from": self.effective_from.isoformat(), "parameters": self.parameters.given()},
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+
+    @property
+    def terms_sha256(self) -> str:
+        return hashlib.sha256(self.terms.encode()).hexdigest()
 
     def check_channel(self, channel: str) -> None:
         """Raises OralRequest for a channel that leaves nothing in writing (3.1)."""
@@ -140,6 +164,11 @@ class Agreements:
         if not in_effect:
             raise NoSuchAgreement("No version of the agreement is in effect yet.")
         return max(in_effect, key=lambda agreement: (agreement.effective_from, agreement.version))
+
+    def after(self, agreement: Agreement) -> Agreement | None:
+        """The version that takes effect next after that one."""
+        later = [each for each in self.versions if each.effective_from > agreement.effective_from]
+        return min(later, key=lambda each: (each.effective_from, each.version), default=None)
 
     def version(self, version: str) -> Agreement:
         """Raises NoSuchAgreement."""

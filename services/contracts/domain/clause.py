@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from services.contracts.domain.agreement_text import sections_of
 from shared.kernel.errors import NotFound
-
-_CLAUSE = re.compile(r"^\*\*(?P<number>\d+\.\d+) (?P<title>[^*]+)\*\*", re.MULTILINE)
 
 
 class NoSuchClause(NotFound):
@@ -16,7 +14,7 @@ class NoSuchClause(NotFound):
 
 @dataclass(frozen=True, kw_only=True)
 class Clause:
-    """`text` is the exact paragraph, number and title included."""
+    """`text` is as it was written, number and title included."""
 
     number: str
     title: str
@@ -24,16 +22,13 @@ class Clause:
 
 
 def clauses_of(text: str) -> dict[str, Clause]:
-    """The clauses of an agreement by number: paragraphs that begin `**1.1 Title.**`; a number twice is a ValueError."""
+    """The clauses of an agreement by number: what begins `**1.1 Title.**`; a number twice is a ValueError."""
     found: dict[str, Clause] = {}
-    for paragraph in re.split(r"\n\s*\n", text):
-        begins = _CLAUSE.match(paragraph.strip())
-        if begins is None:
-            continue
-        number, title = begins["number"], begins["title"].strip().rstrip(".。")
-        if number in found:
-            raise ValueError(f"clause {number} stands twice")
-        found[number] = Clause(number=number, title=title, text=paragraph.strip())
+    for section in sections_of(text):
+        if section.number in found:
+            raise ValueError(f"clause {section.number} stands twice")
+        if section.is_clause:
+            found[section.number] = Clause(number=section.number, title=section.title, text=section.text.strip())
     return found
 
 

@@ -45,6 +45,10 @@ class NoSuchContract(NotFound):
     """There is no such contract, or it is not yours."""
 
 
+class NoSuchAcceptance(NotFound):
+    """Nothing was accepted for this contract, or not that."""
+
+
 class ContractStatus(StrEnum):
     DRAFT = "draft"
     AWAITING_PAYMENT = "awaiting_payment"

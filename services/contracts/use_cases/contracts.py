@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.contracts.db import agreements, catalogue, contracts, customers, servers
+from services.contracts.db import acceptances, agreements, catalogue, contracts, customers, servers
 from services.contracts.domain import choice
 from services.contracts.domain.agreement import AcceptedText, Agreement
 from services.contracts.domain.contract import Acceptance, Contract
@@ -42,7 +42,7 @@ async def draft_contract(
     offered = agreements.published().current(tx.now)
     offered.check_channel(channel)
     customer = await customers.get(tx, customer_id, only_customer=only_customer)
-    plan = catalogue.published().plan(plan_code, agreement_version=offered.version)
+    plan = catalogue.published().to_buy(plan_code, now=tx.now, agreement_version=offered.version)
     if missing := set(server_ids) - await servers.known_of(tx, customer.id, server_ids):
         raise NoSuchServer(field="server_ids", server_ids=sorted(map(str, missing)))
     contract = Contract(
@@ -61,14 +61,17 @@ async def draft_contract(
 
 
 async def accept_contract(tx: Transaction, contract_id: UUID, word: Word, *, only_customer: UUID | None) -> Contract:
-    """Raises OralRequest, AgreementTextDiffers, IllegalMove, NoSuchContract."""
+    """Raises OralRequest, AgreementTextDiffers, IllegalMove, NoSuchContract, OutsideCatalogue."""
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     offered = agreements.published().current(tx.now)
     offered.check_channel(word.channel)
     offered.check_text(word.text)
     acceptance = new_acceptance(tx, contract, 1, word)
     contract.accept(acceptance)
-    await agreements.keep_acceptance(tx, acceptance, offered)
+    plan = catalogue.published().drafted(
+        contract.plan.code, contract.plan.version, now=tx.now, agreement_version=offered.version
+    )
+    await acceptances.keep(tx, acceptance, offered, plan)
     await contracts.save(tx, contract)
     tx.publish(_accepted(contract, acceptance, offered))
     await _judge_acceptance(tx, contract, acceptance, offered)

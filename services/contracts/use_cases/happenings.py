@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.contracts.db import agreements, contracts
+from services.contracts.db import agreements, catalogue, contracts
 from services.contracts.domain import choice, service
 from services.contracts.domain.agreement import Parameters
 from services.contracts.domain.contract import Contract
@@ -194,7 +194,7 @@ def _service_registered(contract: Contract, period: ServicePeriod, payment_id: U
         zone=contract.zone,
         server_ids=list(contract.server_ids),
         payment_id=payment_id,
-        local_backup_every_hours=parameters.local_backup_every_hours,
+        local_backup_every_hours=_backup_every_hours(period, parameters),
         restore_target_hours=parameters.restore_target_hours,
         retention_days=parameters.retention_days,
     )
@@ -250,7 +250,7 @@ def _service_renewed(contract: Contract, period: ServicePeriod, payment_id: UUID
         ends_at=period.ends_at,
         zone=contract.zone,
         payment_id=payment_id,
-        local_backup_every_hours=parameters.local_backup_every_hours,
+        local_backup_every_hours=_backup_every_hours(period, parameters),
         restore_target_hours=parameters.restore_target_hours,
         retention_days=parameters.retention_days,
     )
@@ -283,6 +283,13 @@ def _of(contract: Contract, period: ServicePeriod) -> dict[str, Any]:
 
 def _parameters(period: ServicePeriod) -> Parameters:
     return agreements.published().version(period.agreement_version).parameters
+
+
+def _backup_every_hours(period: ServicePeriod, parameters: Parameters) -> int:
+    plan = catalogue.published().plan(
+        period.plan.code, version=period.plan.version, agreement_version=period.agreement_version
+    )
+    return plan.backup_every_hours(parameters.local_backup_every_hours)
 
 
 def _text(instant: datetime) -> str:

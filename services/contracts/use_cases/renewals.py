@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.contracts.db import agreements, catalogue, contracts
+from services.contracts.db import acceptances, agreements, catalogue, contracts
 from services.contracts.domain.contract import Contract
 from services.contracts.domain.decision_table import Matter
 from services.contracts.domain.period import BoughtPlan
@@ -14,7 +14,9 @@ from shared.kit.db import Transaction
 
 
 async def renew_contract(tx: Transaction, contract_id: UUID, word: Word, *, only_customer: UUID | None) -> Contract:
-    """Raises NoSuchContract, OralRequest, NotRegistered, AfterTheEnd, AlreadyDecided, AgreementTextDiffers."""
+    """Into the plan's newest version. Raises NoSuchContract, OralRequest, NotRegistered, AfterTheEnd, AlreadyDecided,
+    AgreementTextDiffers, and OutsideCatalogue when the plan is not offered any more.
+    """
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     agreements.published().version(contract.agreement_version).check_channel(word.channel)
     happened = contract.catch_up(tx.now)
@@ -22,8 +24,8 @@ async def renew_contract(tx: Transaction, contract_id: UUID, word: Word, *, only
     offered = agreements.published().current(tx.now)
     offered.check_text(word.text)
     acceptance = new_acceptance(tx, contract, contract.current_index + 1, word)
-    await agreements.keep_acceptance(tx, acceptance, offered)
-    plan = catalogue.published().plan(contract.plan.code, agreement_version=offered.version)
+    plan = catalogue.published().to_buy(contract.plan.code, now=tx.now, agreement_version=offered.version)
+    await acceptances.keep(tx, acceptance, offered, plan)
     happened += contract.renew(
         plan=BoughtPlan.of(plan),
         acceptance=acceptance,

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -137,18 +136,3 @@ def test_the_mailing_fee_goes_by_currency() -> None:
 
 def test_every_currency_of_the_catalogue_has_a_mailing_fee() -> None:
     check_published()
-
-
-def test_a_version_with_an_unknown_parameter_is_not_read(tmp_path: Path) -> None:
-    folder = tmp_path / "2031-1"
-    folder.mkdir()
-    source = agreements.FOLDER / "2026-1"
-    for name in ("en.md", "zh.md"):
-        (folder / name).write_bytes((source / name).read_bytes())
-    text = (source / "parameters.toml").read_text()
-    (folder / "parameters.toml").write_text(text + '\n["9.9"]\nfree_coffee = true\n')
-    with pytest.raises(TypeError, match="free_coffee"):
-        agreements.read_folder(tmp_path)
-    (folder / "parameters.toml").write_text(text.replace("renewal_window_days = 3", ""))
-    with pytest.raises(TypeError, match="renewal_window_days"):
-        agreements.read_folder(tmp_path)

@@ -15,6 +15,7 @@ from services.contracts.db.tables.evidence import evidence_facts
 from services.contracts.db.tables.extensions import extensions
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
+from services.contracts.db.tables.published import accepted_versions, bought_plans
 from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
 from services.contracts.db.tables.work import (
     bookings,
@@ -28,7 +29,9 @@ from services.contracts.db.tables.work import (
 __all__ = [
     "acceptances",
     "accepted_texts",
+    "accepted_versions",
     "bookings",
+    "bought_plans",
     "condition_declarations",
     "contract_servers",
     "contracts",
