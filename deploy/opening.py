@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from deploy.environment import PREFIX, WrongSettings, explained
 from deploy.moving.mark import mark_of
-from deploy.services import open_service
+from deploy.services import changed_since_accepted, open_service
 from shared.events.registry import TOPICS
 from shared.kernel.errors import Unavailable
 from shared.kit import migrations, presence
@@ -175,6 +175,14 @@ async def insist_up_to_date(runtime: Runtime) -> None:
         )
     with _too_old_said_of(runtime):
         await presence.insist_young_enough(runtime.database)
+
+
+async def insist_as_accepted(runtime: Runtime) -> None:
+    """Raises CannotOpen, naming each published file that was changed after somebody accepted or bought it."""
+    async with runtime.database.reading() as reader:
+        changed = await changed_since_accepted(runtime.name, reader)
+    if changed:
+        raise CannotOpen("\n".join([*changed, "Put back what was published, and publish changes as a new version."]))
 
 
 @asynccontextmanager

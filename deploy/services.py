@@ -14,6 +14,7 @@ from shared.kit.auth import Authenticator
 from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.log import EventLog
 from shared.kit.bus.restoring import Memory
+from shared.kit.db import Reader
 from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings, ServiceSettings
 from shared.kit.worker import Worker
@@ -72,6 +73,12 @@ def handlers_of(service: str) -> Handlers:
 def memory_of(service: str) -> Memory:
     """What it takes from its own facts after a restore."""
     return cast(Memory, getattr(import_module(f"services.{service}.consumers"), "memory", Memory()))
+
+
+async def changed_since_accepted(service: str, reader: Reader) -> list[str]:
+    """A line for each file of the service that is not any more what a customer relied on."""
+    check = getattr(import_module(f"services.{service}.app"), "changed_since_accepted", None)
+    return [] if check is None else cast(list[str], await check(reader))
 
 
 def migrations_of(service: str) -> Path:

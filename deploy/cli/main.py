@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli import (
+    agreement,
     audit,
     consumers,
     decisions,
@@ -73,6 +74,7 @@ demo.add_to(app)
 app.add_typer(parked.parked, name="parked")
 app.add_typer(consumers.consumers, name="consumers")
 app.add_typer(parked.timers, name="timers")
+app.add_typer(agreement.commands, name="agreement")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(decisions.commands, name="decisions")
 app.add_typer(keys.commands, name="keys")

@@ -16,6 +16,7 @@ from deploy.doctor import (
     identity,
     mail,
     memory,
+    published,
     server_certificates,
     settings,
     traces,
@@ -56,6 +57,7 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
         yield f"database of {name}", partial(databases.look, patient, name)
         yield f"work of {name}", partial(backlog.look, patient, name)
         yield f"reading of {name}", partial(backlog.look_at_reading, patient, name)
+        yield f"published by {name}", partial(published.look, patient, name)
         yield f"memory of {name}", partial(memory.look, patient, name)
 
 

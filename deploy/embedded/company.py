@@ -13,7 +13,14 @@ from fastapi import FastAPI
 
 from deploy import services
 from deploy.environment import PREFIX, explained
-from deploy.opening import bring_up_to_date, ensure_topics, forget_old_records, opened_log, present
+from deploy.opening import (
+    bring_up_to_date,
+    ensure_topics,
+    forget_old_records,
+    insist_as_accepted,
+    opened_log,
+    present,
+)
 from deploy.restarting import pause_after
 from shared.kit.bus.log import EventLog
 from shared.kit.runtime import Runtime, embedded_authenticator
@@ -101,6 +108,7 @@ async def open_company(
         for runtime in runtimes.values():
             for revision in await bring_up_to_date(runtime):
                 log.info("migrated", service=runtime.name, revision=revision)
+            await insist_as_accepted(runtime)
             await stack.enter_async_context(present(runtime, "embedded", stop.set))
         await ensure_topics(event_log)
         apps = {name: services.app_of(runtime) for name, runtime in runtimes.items()}

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from deploy import environment, services
 from deploy.environment import PREFIX, ServerSettings, explained
-from deploy.opening import forget_old_records, insist_up_to_date, migrate, opened_log, present
+from deploy.opening import forget_old_records, insist_as_accepted, insist_up_to_date, migrate, opened_log, present
 from deploy.serving import bound_socket, port_of, serve, settle, stop_on_signals
 from deploy.site.app import site
 from deploy.split.probes import Probes, answering
@@ -94,3 +94,4 @@ async def _bring_up_to_date(runtime: Runtime) -> None:
     if runtime.common.mode == "development":
         await migrate(runtime)
     await insist_up_to_date(runtime)
+    await insist_as_accepted(runtime)
