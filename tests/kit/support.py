@@ -120,7 +120,12 @@ async def send_sealed_parcel(body: ParcelBody, command: CommandIn, caller: Calle
     async with command.reading() as reader:
         assert not isinstance(reader, Transaction)
     async with command.transaction() as tx:
-        parcel = {"id": new_id(), "label": f"sealed {new_id()}", "weight": body.weight, "shelf_id": body.shelf_id}
+        parcel: dict[str, Any] = {
+            "id": new_id(),
+            "label": f"sealed {new_id()}",
+            "weight": body.weight,
+            "shelf_id": body.shelf_id,
+        }
         await tx.insert(parcels, parcel)
         audit_trail.record(tx, caller.customer_id, "send", parcel["id"])
         if body.label == "lost":

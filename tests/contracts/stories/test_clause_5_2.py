@@ -171,7 +171,7 @@ async def test_two_secrets_of_one_name_kept_at_once_are_one(story: VaultStory) -
 
 async def test_what_cannot_be_kept_is_refused_without_being_repeated(story: VaultStory) -> None:
     malformed = (422, "MalformedRequest", None)
-    for changes, expected in [
+    cases: list[tuple[dict[str, Any], Any]] = [
         ({"value": ""}, malformed),
         ({"value": "x" * 65_537}, malformed),
         ({"value": None}, malformed),
@@ -182,7 +182,8 @@ async def test_what_cannot_be_kept_is_refused_without_being_repeated(story: Vaul
         ({"kind": "fingerprint"}, malformed),
         ({"extra": 1}, malformed),
         ({"channel": "telephone"}, (422, "OralRequest", "3.1")),
-    ]:
+    ]
+    for changes, expected in cases:
         answer = await story.keep(**changes)
         assert problem(answer) == expected, str(changes)[:80]
         assert VALUE[:20] not in answer.text
@@ -292,14 +293,15 @@ async def test_what_the_company_disclosed_is_not_the_customers(story: VaultStory
 
 async def test_a_report_that_cannot_be_is_refused_and_nothing_is_stored(story: VaultStory) -> None:
     await story.kept()
-    for changes, expected in [
+    cases: list[tuple[dict[str, Any], Any]] = [
         ({"channel": "telephone"}, (422, "OralRequest", "3.1")),
         ({"secret_id": str(new_id())}, (404, "NoSuchSecret", None)),
         ({"server_id": str(new_id())}, (409, "ServerOutsideContract", "3.1")),
         ({"disclosed_at": "2031-01-01T00:00:00Z"}, (422, "DisclosedLater", None)),
         ({"kind": "password"}, (422, "MalformedRequest", None)),
         ({"secret_id": None}, (422, "MalformedRequest", None)),
-    ]:
+    ]
+    for changes, expected in cases:
         assert problem(await story.report(**changes)) == expected, changes
     assert await story.flagged_since() is None
     assert await story.told(SecretDisclosed) == []
