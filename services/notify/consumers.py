@@ -24,6 +24,11 @@ from shared.events.contracts import (
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
+    WorkCompleted,
+    WorkFailed,
+    WorkRefused,
+    WorkRescheduled,
+    WorkScheduled,
     ZoneChanged,
 )
 from shared.events.envelope import Envelope
@@ -31,6 +36,8 @@ from shared.events.registry import TOPICS, fact_of
 from shared.kit.bus.handlers import Handlers
 from shared.kit.bus.restoring import Memory
 from shared.kit.db import Transaction
+
+NO_PERIOD = 0
 
 handlers = Handlers()
 memory = Memory(topics=told_to_partners, recall=recall_event)
@@ -257,6 +264,51 @@ async def _send_service_notice(tx: Transaction, kind: NoticeKind, fact: ServiceF
         subject_id=fact.contract_id,
         period_index=fact.period_index,
         facts=said,
+    )
+
+
+@handlers.on(WorkScheduled)
+async def send_schedule(tx: Transaction, fact: WorkScheduled, envelope: Envelope) -> None:
+    await _send_work_notice(tx, NoticeKind.WORK_SCHEDULED, fact, envelope, moved=False)
+
+
+@handlers.on(WorkRescheduled)
+async def send_another_schedule(tx: Transaction, fact: WorkRescheduled, envelope: Envelope) -> None:
+    await _send_work_notice(tx, NoticeKind.WORK_SCHEDULED, fact, envelope, moved=True)
+
+
+@handlers.on(WorkRefused)
+async def send_refusal_of_work(tx: Transaction, fact: WorkRefused, envelope: Envelope) -> None:
+    await _send_work_notice(tx, NoticeKind.WORK_REFUSED, fact, envelope)
+
+
+@handlers.on(WorkCompleted)
+async def send_completion_of_work(tx: Transaction, fact: WorkCompleted, envelope: Envelope) -> None:
+    await _send_work_notice(tx, NoticeKind.WORK_COMPLETED, fact, envelope)
+
+
+@handlers.on(WorkFailed)
+async def send_failure_of_work(tx: Transaction, fact: WorkFailed, envelope: Envelope) -> None:
+    await _send_work_notice(tx, NoticeKind.WORK_FAILED, fact, envelope)
+
+
+WorkFact = WorkScheduled | WorkRescheduled | WorkRefused | WorkCompleted | WorkFailed
+_WORK_FACTS = {"work_request_id", "operation_code", "starts_at", "ends_at", "place", "decided_at", "failed_at"}
+
+
+async def _send_work_notice(
+    tx: Transaction, kind: NoticeKind, fact: WorkFact, envelope: Envelope, **more: bool
+) -> None:
+    said = fact.model_dump(mode="json", include=_WORK_FACTS)
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.work_request_id,
+        period_index=NO_PERIOD,
+        facts={**said, **more, "ruled_by": fact.agreement_version},
     )
 
 

@@ -23,6 +23,11 @@ from shared.events.contracts import (
     ServiceHeld,
     ServiceRegistered,
     ServiceRenewed,
+    WorkCompleted,
+    WorkFailed,
+    WorkRefused,
+    WorkRescheduled,
+    WorkScheduled,
 )
 from shared.events.envelope import Amount, Fact
 from shared.kernel.ids import new_id
@@ -186,6 +191,18 @@ class Story:
         return AppealDecided(
             **self._contract, **self._incident, verdict="changed", liability="company", clause="6.2", decided_at=END
         )
+
+    def work_facts(self) -> list[Fact]:
+        """One piece of work is scheduled, moved and done, another fails and a third is refused."""
+        work: dict[str, Any] = {**self._contract, "work_request_id": new_id(), "operation_code": "kernel-upgrade"}
+        window = {"starts_at": START + timedelta(days=1), "ends_at": START + timedelta(days=1, hours=2)}
+        return [
+            WorkScheduled(**work, **window, place="remote", scheduled_at=START),
+            WorkRescheduled(**work, **window, place="on-site", scheduled_at=START),
+            WorkCompleted(**work, decided_at=START + timedelta(days=1)),
+            WorkFailed(**work, server_id=self.server_id, failed_at=START + timedelta(days=1)),
+            WorkRefused(**work, decided_at=START),
+        ]
 
     def all_facts(self) -> list[Fact]:
         """Every fact that asks for a notice or is needed to word one."""

@@ -143,6 +143,29 @@ async def test_each_step_of_an_extension_is_told(notify: ServiceUnderTest, smtp_
     assert len(smtp_peer.messages) == 5
 
 
+async def test_what_becomes_of_work_is_told_by_the_agreement_that_rules_it(
+    notify: ServiceUnderTest, smtp_peer: SmtpPeer
+) -> None:
+    story = Story()
+    await put_contact(notify, story.customer_id)
+    for fact in (*story.work_facts(), story.registered_customer()):
+        await notify.tell(fact)
+    await notify.run_due()
+    found = [
+        (notice["kind"], notice["clause"], notice["agreement_version"])
+        for notice in await notices_of(notify, story.customer_id)
+    ]
+    assert found == [
+        ("work-scheduled", "1.2", "2031-01"),
+        ("work-scheduled", "1.2", "2031-01"),
+        ("work-completed", "1.2", "2031-01"),
+        ("work-failed", "3.1", "2031-01"),
+        ("work-refused", "1.1", "2031-01"),
+    ]
+    subjects = [mail.message["Subject"] for mail in smtp_peer.messages]
+    assert subjects.count("Work on your server is moved") == subjects.count("Work on your server is planned") == 1
+
+
 async def test_three_facts_that_word_a_payment_notice_may_come_in_any_order(
     notify: ServiceUnderTest, smtp_peer: SmtpPeer
 ) -> None:

@@ -260,7 +260,8 @@ WHERE c.customer_id IN touched AND z.zone <> c.zone
 SELECT t.customer_id, t.kind || ' ' || t.id FROM told t
 LEFT JOIN notify.notices n ON n.caused_by = t.id AND n.customer_id = t.customer_id
 WHERE t.customer_id IN touched AND n.id IS NULL AND t.kind IN ('invoice-issued', 'payment-audited',
-  'service-registered', 'service-expiring', 'service-renewed', 'service-held', 'service-expired')
+  'service-registered', 'service-expiring', 'service-renewed', 'service-held', 'service-expired',
+  'work-scheduled', 'work-rescheduled', 'work-refused', 'work-completed', 'work-failed')
 """,
     "a notice waits for nothing but an address": """
 SELECT n.customer_id, n.kind || ' ' || n.status || ' ' || n.id FROM notify.notices n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -37,6 +37,10 @@ class NoticeKind(StrEnum):
     SECRET_REVEALED = "secret-revealed"  # noqa: S105
     SECRET_DISCLOSED = "secret-disclosed"  # noqa: S105
     ROTATION_OVERDUE = "rotation-overdue"
+    WORK_SCHEDULED = "work-scheduled"
+    WORK_REFUSED = "work-refused"
+    WORK_COMPLETED = "work-completed"
+    WORK_FAILED = "work-failed"
 
 
 CLAUSES: dict[NoticeKind, str] = {
@@ -57,6 +61,10 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.SECRET_REVEALED: "5.2",
     NoticeKind.SECRET_DISCLOSED: "5.2",
     NoticeKind.ROTATION_OVERDUE: "5.2",
+    NoticeKind.WORK_SCHEDULED: "1.2",
+    NoticeKind.WORK_REFUSED: "1.1",
+    NoticeKind.WORK_COMPLETED: "1.2",
+    NoticeKind.WORK_FAILED: "3.1",
 }
 """What a notice of that kind cites, unless its facts name (`cites`) the clause that was decided by."""
 
@@ -96,7 +104,10 @@ class Background:
 
 @dataclass(eq=False, kw_only=True)
 class Notice:
-    """`facts` are what the causing event said, JSON-ready and without personal data."""
+    """`facts` are what the causing event said, JSON-ready and without personal data.
+
+    `period_index` is 0 where the event tells of no period; its facts then name the agreement version (`ruled_by`).
+    """
 
     id: UUID
     kind: NoticeKind
@@ -125,6 +136,7 @@ class Notice:
 
     def word(self, heard: Background) -> bool:
         """Take over what has been heard; True once that is all the notice says."""
+        heard = replace(heard, agreement_version=heard.agreement_version or self.facts.get("ruled_by"))
         complete = (
             heard.agreement_version is not None
             and heard.zone is not None
