@@ -34,7 +34,10 @@ LanguageIn = Annotated[Language, Query(description="of the operations' names")]
 
 
 class OpenCalendar(Body):
-    """SHA-256 (hex) of a secret of 64 hex digits that the technician's own device made and nobody else knows."""
+    """SHA-256 (hex) of a secret of 64 hex digits that the technician's own device made and nobody else knows.
+
+    `secret=$(openssl rand -hex 32); printf %s "$secret" | sha256sum`
+    """
 
     secret_sha256: Sha256
 

@@ -11,7 +11,7 @@ from fastapi import Query, Request
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.db import work_requests
 from services.contracts.domain.agreement import Language
-from services.contracts.domain.booking import Place, Preference
+from services.contracts.domain.booking import Place, Preference, WindowImpossible
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import NoSuchContract
 from services.contracts.domain.decision_table import NotRegistered
@@ -189,7 +189,14 @@ class RiskTextView(View):
     "/contracts/{contract_id}/work-requests",
     callers=WRITERS,
     status_code=201,
-    refusals=[NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract],
+    refusals=[
+        NoSuchContract,
+        OralRequest,
+        NotRegistered,
+        OutsideCatalogue,
+        ServerOutsideContract,
+        WindowImpossible,
+    ],
 )
 async def request_work(contract_id: UUID, body: RequestWork, tx: Tx, caller: CallerIn) -> WorkRequestView:
     """Ask in writing for an operation that the contract's plan includes."""

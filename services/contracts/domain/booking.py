@@ -39,6 +39,13 @@ class Preference:
     ends_at: datetime | None = None
     place: Place | None = None
 
+    def check(self, *, agreement_version: str) -> None:
+        """Raises WindowImpossible."""
+        if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
+            raise WindowImpossible(
+                "It must end after it begins.", field="preference.ends_at", agreement_version=agreement_version
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:

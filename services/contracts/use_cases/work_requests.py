@@ -73,7 +73,7 @@ async def request_work(
     channel: str,
     preference: Preference = NO_PREFERENCE,
 ) -> WorkRequest:
-    """Raises NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract."""
+    """Raises NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract, WindowImpossible."""
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     agreements.published().version(contract.agreement_version).check_channel(channel)
     await settle(tx, contract, contract.catch_up(tx.now))
@@ -84,6 +84,7 @@ async def request_work(
     operation = catalogue.published().operation(operation_code, plan=plan, agreement_version=period.agreement_version)
     if server_id not in contract.server_ids:
         raise ServerOutsideContract(field="server_id", agreement_version=period.agreement_version)
+    preference.check(agreement_version=period.agreement_version)
     work = WorkRequest(
         id=new_id(),
         contract_id=contract.id,

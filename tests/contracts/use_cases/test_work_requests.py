@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from services.contracts.db import work_requests as work_rows
-from services.contracts.db.tables import bookings, work_requests
+from services.contracts.db.tables import bookings, risk_assessments, technicians, work_requests
 from services.contracts.use_cases import work_requests as stories
 from shared.events.contracts import (
     WorkAccepted,
@@ -121,6 +122,44 @@ async def test_a_schedule_that_makes_no_sense_is_refused_and_nothing_stored(work
         assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert (await work.work_shown())["status"] == "accepted"
     assert await work.service.scalar(sa.select(sa.func.count()).select_from(bookings)) == 0
+
+
+async def test_a_preference_that_makes_no_sense_is_refused_and_nothing_stored(work: WorkStory) -> None:
+    await work.active()
+    wish = {"starts_at": "2030-02-05T22:00:00Z", "ends_at": "2030-02-05T22:00:00Z"}
+    answer = await work.ask("health-check", preference=wish)
+    assert problem(answer) == (422, "WindowImpossible", "1.2")
+    assert answer.json()["errors"][0]["field"] == "preference.ends_at"
+    assert await work.told(WorkRequestFact) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (work_requests, {"status": "asleep"}),
+        (work_requests, {"status": "requested"}),
+        (work_requests, {"technician": None}),
+        (work_requests, {"ends_at": START}),
+        (work_requests, {"status": "in_progress"}),
+        (work_requests, {"status": "failed"}),
+        (work_requests, {"status": "signed_off"}),
+        (work_requests, {"origin": "warranty"}),
+        (bookings, {"ends_at": START}),
+        (bookings, {"cancelled": True}),
+        (bookings, {"technician": "nobody"}),
+        (technicians, {"feed_sha256": "0" * 64}),
+        (risk_assessments, {"risk": 4}),
+    ],
+    ids=lambda each: each.name if isinstance(each, sa.Table) else ",".join(each),
+)
+async def test_the_database_refuses_work_that_must_not_be(
+    work: WorkStory, table: sa.Table, values: dict[str, Any]
+) -> None:
+    await work.active()
+    await work.scheduled()
+    with pytest.raises(IntegrityError):
+        async with work.service.runtime.database.transaction() as tx:
+            await tx.execute(sa.update(table).values(**values))
 
 
 @pytest.mark.parametrize("code", ["make-coffee", "disk-repartition"])
