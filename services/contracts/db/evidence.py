@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +13,105 @@ from services.contracts.db.tables import (
     acceptances,
     accepted_texts,
     condition_declarations,
+    extensions,
     periods,
+    risk_acknowledgements,
+    risk_assessments,
     work_requests,
 )
 from shared.kit.bus import sets
 from shared.kit.db import Reader
 from shared.kit.tables import decisions
 
-# The address that a text was accepted from, notes and reasons are people's own and stay.
+RECORDS: dict[str, tuple[sa.Table, tuple[str, ...]]] = {
+    "work.json": (
+        work_requests,
+        (
+            "id",
+            "server_id",
+            "operation_code",
+            "risk",
+            "agreement_version",
+            "requested_at",
+            "origin",
+            "warranty_of",
+            "status",
+            "assessed_risk",
+            "decided_at",
+            "decided_by",
+            "technician",
+            "starts_at",
+            "ends_at",
+            "place",
+            "scheduled_at",
+            "started_at",
+            "steps",
+            "ended_at",
+            "signed_off_at",
+        ),
+    ),
+    "assessments.json": (
+        risk_assessments,
+        (
+            "id",
+            "work_request_id",
+            "hazard",
+            "backup_completed_at",
+            "rehearsed_at",
+            "risk",
+            "assessed_by",
+            "assessed_at",
+        ),
+    ),
+    "acknowledgements.json": (
+        risk_acknowledgements,
+        (
+            "id",
+            "work_request_id",
+            "assessment_id",
+            "language",
+            "text_sha256",
+            "text",
+            "acknowledged_by",
+            "channel",
+            "acknowledged_at",
+        ),
+    ),
+    "conditions.json": (
+        condition_declarations,
+        (
+            "id",
+            "server_id",
+            "agreement_version",
+            "unmet",
+            "status",
+            "declared_at",
+            "declared_by",
+            "lifted_at",
+            "lifted_by",
+        ),
+    ),
+    "extensions.json": (
+        extensions,
+        (
+            "id",
+            "period_index",
+            "agreement_version",
+            "period_ends_at",
+            "zone",
+            "channel",
+            "requested_by",
+            "requested_at",
+            "status",
+            "decided_by",
+            "decided_at",
+            "until_on",
+            "extended_until",
+        ),
+    ),
+}
+"""By file: the table, and what of it leaves. Notes, reasons and addresses are people's own and stay."""
+
 _OF_ACCEPTANCES = (
     "id",
     "period_index",
@@ -30,29 +121,6 @@ _OF_ACCEPTANCES = (
     "accepted_by",
     "channel",
     "accepted_at",
-)
-_OF_WORK = (
-    "id",
-    "server_id",
-    "operation_code",
-    "risk",
-    "agreement_version",
-    "requested_at",
-    "origin",
-    "warranty_of",
-    "status",
-    "assessed_risk",
-    "decided_at",
-    "decided_by",
-    "technician",
-    "starts_at",
-    "ends_at",
-    "place",
-    "scheduled_at",
-    "started_at",
-    "steps",
-    "ended_at",
-    "signed_off_at",
 )
 _OF_PERIODS = (
     "period_index",
@@ -94,27 +162,17 @@ async def periods_of(reader: Reader, contract_id: UUID) -> list[dict[str, Any]]:
     return [_shown(row) for row in await reader.rows(query)]
 
 
-async def work_of(
-    reader: Reader, contract_id: UUID, *, server_id: UUID | None, after: UUID | None, limit: int
+async def records_of(
+    reader: Reader, name: str, contract_id: UUID, *, server_id: UUID | None, after: UUID | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Up to `limit` work requests in id order, of one server where it is named."""
-    columns = [work_requests.c[name] for name in _OF_WORK]
-    query = sa.select(*columns).where(work_requests.c.contract_id == contract_id)
-    if server_id is not None:
-        query = query.where(work_requests.c.server_id == server_id)
-    if after is not None:
-        query = query.where(work_requests.c.id > after)
-    return [_shown(row) for row in await reader.rows(query.order_by(work_requests.c.id).limit(limit))]
-
-
-async def declarations_of(
-    reader: Reader, contract_id: UUID, *, server_id: UUID | None, after: UUID | None, limit: int
-) -> list[dict[str, Any]]:
-    """Up to `limit` declarations of unmet conditions in id order, of one server where it is named."""
-    table = condition_declarations
-    query = sa.select(table).where(table.c.contract_id == contract_id)
-    if server_id is not None:
-        query = query.where(table.c.server_id == server_id)
+    """Up to `limit` rows of RECORDS in id order; with `server_id` those about other servers are left out."""
+    table, columns = RECORDS[name]
+    owner = table if "contract_id" in table.c else work_requests
+    query = sa.select(*(table.c[column] for column in columns)).where(owner.c.contract_id == contract_id)
+    if owner is not table:
+        query = query.where(table.c.work_request_id == owner.c.id)
+    if server_id is not None and "server_id" in owner.c:
+        query = query.where(owner.c.server_id == server_id)
     if after is not None:
         query = query.where(table.c.id > after)
     return [_shown(row) for row in await reader.rows(query.order_by(table.c.id).limit(limit))]
@@ -135,6 +193,6 @@ def _shown(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # an instant is one too
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -24,14 +25,15 @@ from shared.kit.audit_trail import Sealer
 from shared.kit.auth import Role
 from shared.kit.signing_keys import SigningKeys
 from tests.contracts.stories.incidents import FINDING, HAPPENED, OTHER_WORDS, SEEN, IncidentStory
+from tests.contracts.stories.work import WorkStory
 from tests.contracts.story import START, problem
 from tests.infrastructure import canaries
 from tests.support.service import ServiceUnderTest
 
 FILES = [
-    "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "conditions.json", "incidents.json",
-    "backups.json", "payments.json", "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf",
-    "manifest.json", "signature.json",
+    "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "assessments.json",
+    "acknowledgements.json", "conditions.json", "extensions.json", "incidents.json", "backups.json", "payments.json",
+    "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf", "manifest.json", "signature.json",
 ]  # fmt: skip
 
 
@@ -99,7 +101,7 @@ async def test_an_incident_leaves_as_a_bundle_that_holds_offline(story: Incident
     file.write_bytes(content)
     known = SigningKeys(story.service.runtime.data_dir).known()[-1].id
     found = verify(file, [known])
-    assert (found.is_known, found.entries, found.subject["id"]) == (True, 13, story.incident)
+    assert (found.is_known, found.entries, found.subject["id"]) == (True, 16, story.incident)
     assert found.audit_rows >= 8
     with zipfile.ZipFile(io.BytesIO(content)) as bundle:
         assert bundle.namelist() == FILES
@@ -285,6 +287,37 @@ async def test_an_incidents_bundle_leaves_out_backups_that_were_gone_by_then(sto
     await heard(story, long_ago, at=HAPPENED - timedelta(days=31))
     assert len(read(await bundle_of(story), "backups.json")) == 2
     assert len(read(await bundle_of(story, "contract"), "backups.json")) == 3
+
+
+async def test_only_so_many_bundles_are_made_at_once(story: IncidentStory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are told to come back, and a place is free again once one is done."""
+    monkeypatch.setattr("services.contracts.api.evidence._making", asyncio.Semaphore(1))
+    path = f"/v1/incidents/{story.incident}/evidence"
+    answers = await asyncio.gather(*(story.http.get(path) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert problem(refused) == (503, "BundlesBusy", None)
+    assert refused.headers["retry-after"]
+    assert (await story.http.get(path)).status_code == 200
+
+
+async def test_a_signed_acknowledgement_and_an_extension_are_on_record(service: ServiceUnderTest) -> None:
+    """With the text that was acknowledged, without the circumstances that were explained."""
+    story = WorkStory(service)
+    await story.active()
+    await story.assessed("kernel-upgrade")
+    assert (await story.acknowledge()).status_code == 200
+    told = {"reason": OTHER_WORDS, "channel": "portal"}
+    asked = await story.http.post(f"/v1/contracts/{story.contract}/extensions", json=told)
+    assert asked.status_code == 201, asked.text
+    content = (await story.http.get(f"/v1/contracts/{story.contract}/evidence")).content
+    [acknowledged] = read(content, "acknowledgements.json")
+    assert hashlib.sha256(acknowledged["text"].encode()).hexdigest() == acknowledged["text_sha256"]
+    assert [row["risk"] for row in read(content, "assessments.json")] == [3]
+    assert [row["status"] for row in read(content, "extensions.json")] == ["requested"]
+    assert OTHER_WORDS.encode() not in content
+    told_in_order = [moment["what"] for moment in read(content, "timeline.json")]
+    assert {"risk-assessed", "risk-acknowledged", "extension-requested"} <= set(told_in_order)
 
 
 async def test_a_summary_is_in_the_language_of_the_agreement(service: ServiceUnderTest) -> None:

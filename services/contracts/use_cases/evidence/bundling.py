@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from operator import itemgetter
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -93,7 +94,7 @@ async def _bundle(reader: Reader, scope: _Scope, subject: dict[str, Any], keys: 
         summary = Summary(subject=subject, contract=scope.contract, incidents=scope.incidents)
         await _add_agreement(reader, scope, bundle, summary)
         await _add_contract(reader, scope, bundle, summary)
-        await _add_work(reader, scope, bundle)
+        await _add_records(reader, scope, bundle)
         _add_incidents(scope, bundle)
         await _add_facts(reader, scope, bundle, summary)
         await _add_decisions(reader, scope, bundle, summary)
@@ -154,22 +155,14 @@ async def _add_contract(reader: Reader, scope: _Scope, bundle: BundleWriter, sum
     bundle.add("contract.json", canonical(shown))
 
 
-async def _add_work(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
-    contract_id, server_id = scope.contract.id, scope.server_id
-    with bundle.listed("work.json") as write:
-        async for row in _each(
-            lambda after: evidence.work_of(reader, contract_id, server_id=server_id, after=after, limit=PAGE)
-        ):
-            write(row)
-            scope.subjects.add(UUID(row["id"]))
-            scope.note(moments.of_work(row))
-    with bundle.listed("conditions.json") as write:
-        async for row in _each(
-            lambda after: evidence.declarations_of(reader, contract_id, server_id=server_id, after=after, limit=PAGE)
-        ):
-            write(row)
-            scope.subjects.add(UUID(row["id"]))
-            scope.note(moments.of_declaration(row))
+async def _add_records(reader: Reader, scope: _Scope, bundle: BundleWriter) -> None:
+    for name in evidence.RECORDS:
+        page = partial(evidence.records_of, reader, name, scope.contract.id, server_id=scope.server_id, limit=PAGE)
+        with bundle.listed(name) as write:
+            async for row in _each(page):
+                write(row)
+                scope.subjects.add(UUID(row["id"]))
+                scope.note(moments.of_record(name, row))
 
 
 def _add_incidents(scope: _Scope, bundle: BundleWriter) -> None:
@@ -235,7 +228,7 @@ async def _add_facts(reader: Reader, scope: _Scope, bundle: BundleWriter, summar
 
 async def _add_decisions(reader: Reader, scope: _Scope, bundle: BundleWriter, summary: Summary) -> None:
     with bundle.listed("decisions.json") as write:
-        async for row in _each(lambda after: evidence.decisions_of(reader, scope.subjects, after=after, limit=PAGE)):
+        async for row in _each(partial(evidence.decisions_of, reader, scope.subjects, limit=PAGE)):
             write(row)
             summary.decide(row)
             scope.note(moments.of_decision(row))
@@ -263,6 +256,7 @@ async def _add_audit_rows(reader: Reader, scope: _Scope, bundle: BundleWriter) -
                     write({**shown, "before": before, "hash": row.hash})
                 before = row.hash
             after = rows[-1].seq
+            await _others_turn()
 
 
 async def _facts(
@@ -275,14 +269,22 @@ async def _facts(
         for fact in found:
             yield fact
         after = found[-1].at, found[-1].id
+        await _others_turn()
 
 
-async def _each(page: Callable[[UUID | None], Awaitable[list[dict[str, Any]]]]) -> AsyncIterator[dict[str, Any]]:
+async def _each(page: Callable[..., Awaitable[list[dict[str, Any]]]]) -> AsyncIterator[dict[str, Any]]:
+    """Rows of page after page; `page` takes the id to go on `after`."""
     after: UUID | None = None
-    while rows := await page(after):
+    while rows := await page(after=after):
         for row in rows:
             yield row
         after = UUID(rows[-1]["id"])
+        await _others_turn()
+
+
+async def _others_turn() -> None:
+    """On SQLite no statement gives the event loop a turn by itself."""
+    await asyncio.sleep(0)
 
 
 async def _all_incidents(reader: Reader, contract_id: UUID) -> list[Incident]:

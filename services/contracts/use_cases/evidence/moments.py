@@ -10,6 +10,21 @@ from services.contracts.domain.incident import Incident
 
 Moment = dict[str, Any]
 
+_OF_RECORDS = {
+    "work.json": {
+        "requested_at": "work-requested",
+        "decided_at": "work-decided",
+        "scheduled_at": "work-scheduled",
+        "started_at": "work-started",
+        "ended_at": "work-ended",
+        "signed_off_at": "work-signed-off",
+    },
+    "assessments.json": {"assessed_at": "risk-assessed"},
+    "acknowledgements.json": {"acknowledged_at": "risk-acknowledged"},
+    "conditions.json": {"declared_at": "conditions-declared-unmet", "lifted_at": "conditions-lifted"},
+    "extensions.json": {"requested_at": "extension-requested", "decided_at": "extension-decided"},
+}
+
 
 def of_acceptance(row: dict[str, Any]) -> Iterator[Moment]:
     yield _moment(row["accepted_at"], "agreement-accepted", row["id"], "acceptances.json")
@@ -20,16 +35,10 @@ def of_period(row: dict[str, Any], contract_id: str) -> Iterator[Moment]:
         yield _moment(row["starts_at"], "period-began", contract_id, "contract.json", period_index=row["period_index"])
 
 
-def of_work(row: dict[str, Any]) -> Iterator[Moment]:
-    for what in ("requested", "decided", "scheduled", "started", "ended", "signed_off"):
-        if (at := row[f"{what}_at"]) is not None:
-            yield _moment(at, f"work-{what.replace('_', '-')}", row["id"], "work.json")
-
-
-def of_declaration(row: dict[str, Any]) -> Iterator[Moment]:
-    yield _moment(row["declared_at"], "conditions-declared-unmet", row["id"], "conditions.json")
-    if row["lifted_at"] is not None:
-        yield _moment(row["lifted_at"], "conditions-lifted", row["id"], "conditions.json")
+def of_record(name: str, row: dict[str, Any]) -> Iterator[Moment]:
+    for column, what in _OF_RECORDS[name].items():
+        if (at := row[column]) is not None:
+            yield _moment(at, what, row["id"], name)
 
 
 def of_incident(incident: Incident) -> Iterator[Moment]:
