@@ -35,7 +35,9 @@ def test_no_file_names_a_machine_an_index_or_a_secret() -> None:
 
 
 def test_no_file_is_huge() -> None:
-    assert not [name_of(path) for path in project_files() if path.stat().st_size > LARGEST_FILE]
+    """But what is generated whole: an OpenAPI document repeats every refusal of every endpoint."""
+    huge = [name_of(path) for path in project_files() if path.stat().st_size > LARGEST_FILE]
+    assert not [name for name in huge if not name.startswith("docs/api/openapi-")]
 
 
 def test_no_module_has_outgrown_its_screenfuls() -> None:

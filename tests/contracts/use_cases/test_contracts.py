@@ -21,7 +21,7 @@ async def test_a_draft_names_the_agreement_offered_and_keeps_plan_version_and_fe
     assert shown["status"] == "draft"
     assert shown["agreement_version"] == "2026-1"
     assert shown["plan"]["fee"] == {"minor": 24900, "currency": "EUR", "text": "249.00 EUR"}
-    assert (shown["plan"]["version"], shown["zone"], shown["window"]) == (1, "Europe/Berlin", None)
+    assert (shown["plan"]["version"], shown["zone"], shown["window"]["opens_at"]) == (1, "Europe/Berlin", None)
     assert await story.names() == []
 
 
