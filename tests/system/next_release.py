@@ -40,9 +40,9 @@ CHANGES: list[tuple[str, str, str]] = [
     ),
     (
         "services/contracts/use_cases/contracts.py",
-        "        accepted_at=acceptance.accepted_at,\n    )\n\n\nasync def _decide_accepted",
+        "        accepted_at=acceptance.accepted_at,\n    )\n\n\nasync def _judge_acceptance",
         f'        accepted_at=acceptance.accepted_at,\n        release="{NEXT}",\n    )\n\n\n'
-        "async def _decide_accepted",
+        "async def _judge_acceptance",
     ),
     (
         "services/billing/db/tables.py",
