@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from services.contracts.domain.decision_table import Facts as Told
+from services.contracts.domain.decision_table import Matter, Moment, rule
 from services.contracts.domain.judgements import judgements
+from services.contracts.domain.period import Choice
 from shared.kernel.judgement import Facts, Verdict
 
 
@@ -18,21 +21,33 @@ def accepting(facts: Facts, parameters: Facts) -> Verdict:
 
 @judgements.on("contract.renew")
 def renewing(facts: Facts, _parameters: Facts) -> Verdict:
-    return _deciding(facts)
+    return _deciding(Matter.RENEW, facts)
 
 
 @judgements.on("contract.stop")
 def stopping(facts: Facts, _parameters: Facts) -> Verdict:
-    return _deciding(facts)
+    return _deciding(Matter.STOP, facts)
 
 
-def _deciding(facts: Facts) -> Verdict:
-    """Before the end; in the window the first decision wins, before it the last (3.3)."""
+def _deciding(matter: Matter, facts: Facts) -> Verdict:
+    """By the decision table, as of the moment of the choice (3.3)."""
+    replaced, chosen_at = facts["replaced"], datetime.fromisoformat(facts["chosen_at"])
+    ruling = rule(
+        matter,
+        Told(
+            moment=_moment(facts, chosen_at),
+            agreement_version="",
+            closes_at=datetime.fromisoformat(facts["window"][1]),
+            choice=replaced and Choice(replaced),
+            chosen_at=chosen_at,
+        ),
+    )
+    return Verdict("accepted" if ruling.allowed else "refused", ruling.clause)
+
+
+def _moment(facts: Facts, chosen_at: datetime) -> Moment:
+    """Whether an extension keeps the window open makes no difference to renewing and stopping."""
     opens_at, closes_at = (datetime.fromisoformat(each) for each in facts["window"])
-    chosen_at = datetime.fromisoformat(facts["chosen_at"])
-    standing = chosen_at < opens_at
-    too_late = chosen_at >= closes_at
-    decided_before = facts["replaced"] is not None and not standing
-    if too_late or decided_before or standing != facts["standing"]:
-        return Verdict("refused", "3.3")
-    return Verdict("accepted", "3.3")
+    if chosen_at >= closes_at:
+        return Moment.ENDED
+    return Moment.BEFORE_WINDOW if chosen_at < opens_at else Moment.IN_WINDOW

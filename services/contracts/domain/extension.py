@@ -164,7 +164,8 @@ def recording(facts: Facts, parameters: Facts) -> Verdict:
 
 @judgements.on("extension.approve")
 def approving(facts: Facts, parameters: Facts) -> Verdict:
-    """What was explained in time is granted through a day that the agreement allows (3.5)."""
+    """What was explained in time is granted through a day that the agreement allows (3.5); raises OwnExplanation."""
+    _insist_on_another(facts)
     ends_at, until = (datetime.fromisoformat(facts[name]) for name in ("ends_at", "extended_until"))
     until_on, zone = date.fromisoformat(facts["until_on"]), facts["zone"]
     last_day = last_day_of(ends_at, parameters["longest_extension_days"], zone)
@@ -173,8 +174,9 @@ def approving(facts: Facts, parameters: Facts) -> Verdict:
 
 
 @judgements.on("extension.refuse")
-def refusing(_facts: Facts, _parameters: Facts) -> Verdict:
-    """Whether circumstances are special is the company's to say (3.5)."""
+def refusing(facts: Facts, _parameters: Facts) -> Verdict:
+    """Whether circumstances are special is the company's to say (3.5); raises OwnExplanation."""
+    _insist_on_another(facts)
     return Verdict("refused", "3.5")
 
 
@@ -185,6 +187,11 @@ def extending(facts: Facts, _parameters: Facts) -> Verdict:
         datetime.fromisoformat(facts[name]) for name in ("explained_at", "ends_at", "extended_until", "now")
     )
     return Verdict("extended" if explained_at < ends_at <= now and ends_at < until else "expired", "3.5")
+
+
+def _insist_on_another(facts: Facts) -> None:
+    if facts["own_explanation"]:
+        raise OwnExplanation()
 
 
 def _is_in_time(facts: Facts) -> bool:

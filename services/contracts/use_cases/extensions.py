@@ -142,6 +142,7 @@ async def _judge(tx: Transaction, judgement: Judgement, extension: Extension, ha
             "explained_at": extension.requested_at.isoformat(),
             "ends_at": extension.period_ends_at.isoformat(),
             "zone": extension.zone,
+            "own_explanation": extension.decided_by == extension.requested_by,
             **facts,
         },
         happened=happened,

@@ -239,7 +239,12 @@ def test_stopping_in_it_ends_the_service_at_once() -> None:
 
 # Judged again from what was kept
 
-IN_TIME: Facts = {"explained_at": IN_WINDOW.isoformat(), "ends_at": END.isoformat(), "zone": "UTC"}
+IN_TIME: Facts = {
+    "explained_at": IN_WINDOW.isoformat(),
+    "ends_at": END.isoformat(),
+    "zone": "UTC",
+    "own_explanation": False,
+}
 LATE: Facts = {**IN_TIME, "explained_at": END.isoformat()}
 GRANTED: Facts = {"until_on": "2030-02-20", "extended_until": "2030-02-21T00:00:00+00:00"}
 PARAMETERS: Facts = {"longest_extension_days": 30, "written_channels": ["portal"]}

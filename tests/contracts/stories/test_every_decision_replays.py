@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.contracts.db import agreements
-from services.contracts.domain import choice, service, work_rules
+from services.contracts.domain import choice, extension, service, work_rules
 from services.contracts.domain.judgements import judgements
 from shared.kernel.judgement import Judgement
 from tests.support.judging import Judged
@@ -29,6 +29,8 @@ CHOICE = {
     "window": ["2030-02-25T12:00:00+00:00", "2030-02-28T12:00:00+00:00"],
     "chosen_at": "2030-02-26T00:00:00+00:00",
 }
+EXTENDED_WINDOW = ["2030-02-25T12:00:00+00:00", "2030-03-10T23:00:00+00:00"]
+EXTENDED: dict[str, Any] = {"ends_at": "2030-03-10T23:00:00+00:00"}
 PAYMENT = {
     "payment_id": "01a20700-0000-7000-8000-000000000000",
     "reported_at": "2030-02-28T11:59:59.999999+00:00",
@@ -36,10 +38,21 @@ PAYMENT = {
     "invoice_covered": True,
 }
 REGISTRATION = PAYMENT | {"starts_at": "2030-03-01T12:00:00+00:00", "audited_at": "2030-03-01T12:00:00+00:00"}
+BEFORE_THE_WINDOW = "2030-02-25T11:59:59+00:00"
 AT_THE_END = "2030-02-28T12:00:00+00:00"
 RENEWAL = PAYMENT | {"ends_at": AT_THE_END, "held": False, "servers_in_another_contract": False}
 TOO_LATE: dict[str, Any] = {"reported_at": AT_THE_END}
 END = {"period_index": 1, "reason": "not-renewed", "ends_at": AT_THE_END, "ended_at": AT_THE_END}
+EXPLANATION = {
+    "explained_at": "2030-02-28T11:59:59+00:00",
+    "ends_at": AT_THE_END,
+    "zone": "Europe/Berlin",
+    "channel": "portal",
+    "until_on": "2030-03-10",
+    "extended_until": "2030-03-10T23:00:00+00:00",
+    "own_explanation": False,
+    "now": AT_THE_END,
+}
 RISKY = {
     "likelihood": 3,
     "impact": 4,
@@ -94,9 +107,10 @@ JUDGED = [
         "3.3",
         replaced="renew",
         standing=True,
-        chosen_at="2030-02-25T11:59:59+00:00",
+        chosen_at=BEFORE_THE_WINDOW,
     ),
-    judged(choice.stopping, CHOICE, "refused", "3.3", standing=True),
+    judged(choice.stopping, CHOICE, "refused", "3.3", replaced="stop", chosen_at=BEFORE_THE_WINDOW),
+    judged(choice.stopping, CHOICE, "accepted", "3.3", chosen_at=AT_THE_END, window=EXTENDED_WINDOW),
     judged(service.registering, REGISTRATION, "registered", "3.2"),
     judged(service.registering, REGISTRATION, "awaiting-payment", "3.2", invoice_covered=False),
     judged(service.registering, REGISTRATION, "awaiting-payment", "3.2", starts_at=AT_THE_END),
@@ -105,15 +119,28 @@ JUDGED = [
     judged(service.renewing, RENEWAL, "renewed", "3.3"),
     judged(service.renewing, RENEWAL, "refused", "3.4", **TOO_LATE),
     judged(service.renewing, RENEWAL, "renewed", "3.3", held=True, **TOO_LATE),
+    judged(service.renewing, RENEWAL | EXTENDED, "renewed", "3.3", **TOO_LATE),
     judged(service.renewing, RENEWAL, "refused", "3.4", servers_in_another_contract=True),
     judged(service.renewing, RENEWAL, "awaiting-payment", "3.2", audit="rejected"),
     judged(service.holding, RENEWAL, "held", "3.3", audit=None),
     judged(service.holding, RENEWAL, "expired", "3.4", audit=None, **TOO_LATE),
+    judged(service.holding, RENEWAL | EXTENDED, "held", "3.3", audit=None, **TOO_LATE),
     judged(service.holding, RENEWAL, "expired", "3.4", audit="rejected"),
     judged(service.expiring, END, "expired", "3.4"),
     judged(service.expiring, END, "expired", "3.4", reason="payment-not-approved"),
     judged(service.expiring, END, "expired", "3.3", reason="stopped-by-customer"),
     judged(service.expiring, END, "served", "3.3", ended_at="2030-02-28T11:59:59+00:00"),
+    judged(service.expiring, END | EXTENDED, "served", "3.3"),
+    judged(extension.recording, EXPLANATION, "recorded", "3.5"),
+    judged(extension.recording, EXPLANATION, "refused", "3.5", explained_at=AT_THE_END),
+    judged(extension.recording, EXPLANATION, "refused", "3.1", channel="telephone"),
+    judged(extension.approving, EXPLANATION, "approved", "3.5"),
+    judged(extension.approving, EXPLANATION, "refused", "3.5", {"longest_extension_days": 9}),
+    judged(extension.approving, EXPLANATION, "OwnExplanation", "3.5", own_explanation=True),
+    judged(extension.refusing, EXPLANATION, "refused", "3.5"),
+    judged(extension.refusing, EXPLANATION, "OwnExplanation", "3.5", own_explanation=True),
+    judged(extension.extending, EXPLANATION, "extended", "3.5"),
+    judged(extension.extending, EXPLANATION, "expired", "3.5", explained_at=AT_THE_END),
     judged(work_rules.requesting, REQUEST, "accepted", "3.1"),
     judged(work_rules.requesting, {"origin": "warranty"}, "accepted", "6.1"),
     *(
