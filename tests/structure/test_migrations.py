@@ -139,11 +139,20 @@ def _count(connection: sa.Connection, name: str) -> int:
 
 def _insert_some_row(connection: sa.Connection, table: sa.Table, chance: random.Random) -> None:
     checks = sa.inspect(connection).get_check_constraints(table.name)
-    words = re.findall(r"'([^']*)'", " ".join(str(check["sqltext"]) for check in checks))
+    texts = [str(check["sqltext"]) for check in checks]
+    words = {
+        column.name: [
+            word for text in texts if re.search(rf"\b{column.name}\b", text) for word in re.findall(r"'([^']*)'", text)
+        ]
+        for column in table.columns
+    }
     refused = ""
     for _ in range(TRIES):
         emptiness = chance.choice([0.0, 0.5, 1.0])
-        row = {column.name: _some_value(connection, column, words, chance, emptiness) for column in table.columns}
+        row = {
+            column.name: _some_value(connection, column, words[column.name], chance, emptiness)
+            for column in table.columns
+        }
         savepoint = connection.begin_nested()
         try:
             connection.execute(sa.insert(table).values(row))
@@ -162,6 +171,8 @@ def _some_value(
     if column.nullable and chance.random() < emptiness:
         return None
     for key in column.foreign_keys:
+        if key.column.table is column.table:
+            continue  # the first row has none of its own kind to refer to
         return connection.execute(sa.select(key.column).limit(1)).scalar()
     return _of_type(column.type, words, chance)
 
