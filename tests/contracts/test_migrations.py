@@ -1,5 +1,6 @@
 """Migrations go up and down with data in them and leave no drift; the tables refuse what must not be."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -55,3 +56,14 @@ async def test_the_database_has_a_server_in_one_live_contract(story: Story) -> N
     with pytest.raises(IntegrityError):
         async with story.service.runtime.database.transaction() as tx:
             await tx.execute(sa.update(contract_servers).values(server_id=UUID(story.server_ids[0])))
+
+
+@pytest.mark.parametrize("days", [-1, 1], ids=["overlap", "gap"])
+async def test_the_database_has_periods_follow_each_other(story: Story, days: int) -> None:
+    await story.renewing()
+    second = periods.c.period_index == 2
+    starts_at = await story.service.scalar(sa.select(periods.c.starts_at).where(second))
+    moved = sa.update(periods).where(second).values(starts_at=starts_at + timedelta(days=days))
+    with pytest.raises(IntegrityError):
+        async with story.service.runtime.database.transaction() as tx:
+            await tx.execute(moved)

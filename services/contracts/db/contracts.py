@@ -293,6 +293,7 @@ def _period_values(bought: ServicePeriod) -> dict[str, Any]:
         "chosen_at": bought.chosen_at,
         "explained_at": bought.explained_at,
         "extended_until": bought.extended_until,
+        "previous_index": period.index - 1 or None,
     }
 
 

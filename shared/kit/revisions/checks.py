@@ -1,6 +1,8 @@
-"""CHECK constraints of tables that are in use: added, replaced or dropped without looking at a row."""
+"""Constraints of tables that are in use: added, replaced or dropped without looking at a row."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,18 +18,34 @@ def add_check(table: str, name: str, condition: str) -> None:
     _change_sql(table, f"{sql[:end]}, CONSTRAINT {name} CHECK ({condition}){sql[end:]}")
 
 
+def add_foreign_key(
+    name: str, table: str, columns: Sequence[str], referred: str, referred_columns: Sequence[str]
+) -> None:
+    """For rows written from now on; on SQLite its columns are named as they are written."""
+    if _on_postgresql():
+        op.create_foreign_key(name, table, referred, list(columns), list(referred_columns), postgresql_not_valid=True)
+        return
+    sql = _sql_of(table)
+    end = sql.rindex(")")
+    _change_sql(table, f"{sql[:end]}, {_foreign_key(name, columns, referred, referred_columns)}{sql[end:]}")
+
+
+def drop_foreign_key(
+    name: str, table: str, columns: Sequence[str], referred: str, referred_columns: Sequence[str]
+) -> None:
+    """What `add_foreign_key` was given."""
+    if _on_postgresql():
+        op.drop_constraint(name, table, type_="foreignkey")
+        return
+    _drop_made(table, _foreign_key(name, columns, referred, referred_columns))
+
+
 def drop_check(table: str, name: str, condition: str) -> None:
     """`condition` is the one it was made with."""
     if _on_postgresql():
         op.drop_constraint(op.f(name), table, type_="check")
         return
-    sql = _sql_of(table)
-    made = f"CONSTRAINT {name} CHECK ({condition})"
-    if made not in sql:
-        raise ValueError(f"{table} has no such {made}")
-    # The comma is before it: a table begins with its columns.
-    before, after = sql.split(made)
-    _change_sql(table, before.rstrip().removesuffix(",") + after)
+    _drop_made(table, f"CONSTRAINT {name} CHECK ({condition})")
 
 
 def replace_check(table: str, name: str, *, old: str, new: str) -> None:
@@ -38,6 +56,20 @@ def replace_check(table: str, name: str, *, old: str, new: str) -> None:
 
 def _on_postgresql() -> bool:
     return op.get_context().dialect.name == "postgresql"
+
+
+def _foreign_key(name: str, columns: Sequence[str], referred: str, referred_columns: Sequence[str]) -> str:
+    own, theirs = ", ".join(columns), ", ".join(referred_columns)
+    return f"CONSTRAINT {name} FOREIGN KEY({own}) REFERENCES {referred} ({theirs})"
+
+
+def _drop_made(table: str, made: str) -> None:
+    sql = _sql_of(table)
+    if made not in sql:
+        raise ValueError(f"{table} has no such {made}")
+    # The comma is before it: a table begins with its columns.
+    before, after = sql.split(made)
+    _change_sql(table, before.rstrip().removesuffix(",") + after)
 
 
 def _sql_of(table: str) -> str:

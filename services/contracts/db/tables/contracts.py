@@ -143,6 +143,7 @@ periods = sa.Table(
     sa.Column("chosen_at", Instant),
     sa.Column("explained_at", Instant),
     sa.Column("extended_until", Instant),
+    sa.Column("previous_index", sa.Integer),
     sa.CheckConstraint("status IN ('planned', 'awaiting_payment', 'paid')", name="status"),
     sa.CheckConstraint("(status = 'paid') = (payment_id IS NOT NULL)", name="paid"),
     sa.CheckConstraint("period_index > 0", name="index"),
@@ -155,7 +156,15 @@ periods = sa.Table(
     sa.CheckConstraint(
         "extended_until IS NULL OR extended_until > ends_at AND explained_at IS NOT NULL", name="extended"
     ),
+    sa.CheckConstraint("previous_index = period_index - 1", name="previous"),
+    # A period begins where the one before ends, so that none overlap.
+    sa.ForeignKeyConstraint(
+        ["contract_id", "previous_index", "starts_at"],
+        ["periods.contract_id", "periods.period_index", "periods.ends_at"],
+        name="fk_periods_previous",
+    ),
     sa.UniqueConstraint("payment_id"),
+    sa.Index("uq_periods_end", "contract_id", "period_index", "ends_at", unique=True),
     sa.Index(
         "ix_periods_window_opened",
         "ends_at",
