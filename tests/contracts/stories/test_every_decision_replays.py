@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.contracts.db import agreements
-from services.contracts.domain import choice, extension, service, work_rules
+from services.contracts.domain import choice, disclosure, extension, secret, service, work_rules
 from services.contracts.domain.judgements import judgements
 from shared.kernel.judgement import Judgement
 from tests.support.judging import Judged
@@ -52,6 +52,21 @@ EXPLANATION = {
     "extended_until": "2030-03-10T23:00:00+00:00",
     "own_explanation": False,
     "now": AT_THE_END,
+}
+DISCLOSURE = {"kind": "password", "served": True, "disclosed_by": "customer", "channel": "portal"}
+REPLACEMENT = {
+    "reported_at": "2030-03-01T00:00:00+00:00",
+    "at": "2030-03-01T23:59:59+00:00",
+    "replaced": True,
+}
+TWO_DAYS = {"rotate_after_disclosure_hours": 48}
+LATER: dict[str, Any] = {"at": "2030-03-02T00:00:00+00:00"}
+REVEAL = {
+    "agreement_version": "2026-1",
+    "is_its_technician": True,
+    "is_on_its_server": True,
+    "secret_status": "kept",
+    "work_status": "in_progress",
 }
 RISKY = {
     "likelihood": 3,
@@ -131,6 +146,21 @@ JUDGED = [
     judged(service.expiring, END, "expired", "3.3", reason="stopped-by-customer"),
     judged(service.expiring, END, "served", "3.3", ended_at="2030-02-28T11:59:59+00:00"),
     judged(service.expiring, END | EXTENDED, "served", "3.3"),
+    judged(disclosure.reporting, DISCLOSURE, "customer", "5.2"),
+    judged(disclosure.reporting, DISCLOSURE, "customer", "5.3", served=False),
+    judged(disclosure.reporting, DISCLOSURE, "customer", "5.3", kind="other-information"),
+    judged(disclosure.reporting, DISCLOSURE, "undetermined", "5.2", disclosed_by="unknown"),
+    judged(disclosure.reporting, DISCLOSURE, "refused", "5.2", channel="telephone"),
+    judged(disclosure.settling, REPLACEMENT, "replaced-in-time", "5.2"),
+    judged(disclosure.settling, REPLACEMENT | LATER, "replaced-late", "5.2"),
+    judged(disclosure.settling, REPLACEMENT | LATER, "overdue", "5.2", replaced=False),
+    judged(
+        disclosure.settling, REPLACEMENT | LATER, "open", "5.2", {"rotate_after_disclosure_hours": 48}, replaced=False
+    ),
+    judged(secret.revealing, REVEAL, "revealed", "5.2"),
+    judged(secret.revealing, REVEAL, "NotTheTechnician", "5.2", is_its_technician=False),
+    judged(secret.revealing, REVEAL, "NoSuchSecret", None, is_on_its_server=False),
+    judged(secret.revealing, REVEAL, "WorkNotInProgress", "5.2", work_status="completed"),
     judged(extension.recording, EXPLANATION, "recorded", "3.5"),
     judged(extension.recording, EXPLANATION, "refused", "3.5", explained_at=AT_THE_END),
     judged(extension.recording, EXPLANATION, "refused", "3.1", channel="telephone"),
