@@ -95,6 +95,19 @@ class IncidentStory(Story):
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    async def discloses(self, by: str, *, at: datetime) -> str:
+        """It is reported that the root password of the server got known."""
+        body = {
+            "server_id": self.server_ids[0],
+            "kind": "password",
+            "disclosed_by": by,
+            "disclosed_at": at.isoformat(),
+            "channel": "portal",
+        }
+        answer = await self.http.post(f"/v1/contracts/{self.contract}/disclosures", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
     async def maintenance(self) -> str:
         """Work on the server is under way from now on."""
         return await under_way(self)

@@ -17,7 +17,7 @@ from shared.kernel.ids import new_id
 from shared.kit.auth import Role
 from shared.kit.tables import decisions
 from tests.contracts.stories.incidents import FINDING, HAPPENED, OTHER_WORDS, SEEN, IncidentStory
-from tests.contracts.story import END, START, problem
+from tests.contracts.story import END, HOUR, START, problem
 from tests.support.service import ServiceUnderTest
 
 
@@ -41,12 +41,17 @@ async def test_what_others_or_the_customer_did_is_the_customers(story: IncidentS
 
 async def test_a_disclosure_is_the_customers_where_it_is_on_record(story: IncidentStory) -> None:
     """Given no record of a disclosure, Then nothing is decided; When one is on record, Then it is the customer's."""
-    await story.determines("customer-disclosure", findings=[FINDING])
+    await story.determines("customer-disclosure", findings=[{**FINDING, "kind": "access-log"}])
     refused = await story.decides()
     assert problem(refused) == (409, "FactsMissing", "5.1")
     assert refused.json()["facts"]["missing"] == ["disclosure-reported"]
-    await story.determines("customer-disclosure", findings=[{**FINDING, "kind": "access-log"}])
+    await story.discloses("company", at=HAPPENED - HOUR)
+    await story.discloses("customer", at=HAPPENED + HOUR)
+    assert problem(await story.decides()) == (409, "FactsMissing", "5.1")
+    disclosure = await story.discloses("customer", at=HAPPENED - HOUR)
     assert (await story.decides()).json()["liability"] == "customer"
+    rows = (await story.http.get("/v1/decisions", params={"subject_id": story.incident})).json()["items"]
+    assert rows[0]["facts"]["disclosure"]["disclosure_id"] == disclosure
 
 
 async def test_without_findings_nothing_is_put_on_the_customer(story: IncidentStory) -> None:

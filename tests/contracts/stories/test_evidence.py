@@ -32,8 +32,9 @@ from tests.support.service import ServiceUnderTest
 
 FILES = [
     "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "assessments.json",
-    "acknowledgements.json", "conditions.json", "extensions.json", "incidents.json", "backups.json", "payments.json",
-    "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf", "manifest.json", "signature.json",
+    "acknowledgements.json", "conditions.json", "reveals.json", "disclosures.json", "extensions.json", "incidents.json",
+    "backups.json", "payments.json", "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf",
+    "manifest.json", "signature.json",
 ]  # fmt: skip
 
 
@@ -46,6 +47,7 @@ async def story(service: ServiceUnderTest) -> IncidentStory:
     await story.service.tell(a_notice(story))
     work = await story.maintenance()
     await story.declares_unmet()
+    await story.discloses("customer", at=await service.now())
     await story.reported()
     await story.determines("disk-damage-during-maintenance", data_lost=True, work_request_id=work, findings=[FINDING])
     await story.tries_recovery("failed")
@@ -101,7 +103,7 @@ async def test_an_incident_leaves_as_a_bundle_that_holds_offline(story: Incident
     file.write_bytes(content)
     known = SigningKeys(story.service.runtime.data_dir).known()[-1].id
     found = verify(file, [known])
-    assert (found.is_known, found.entries, found.subject["id"]) == (True, 16, story.incident)
+    assert (found.is_known, found.entries, found.subject["id"]) == (True, 18, story.incident)
     assert found.audit_rows >= 8
     with zipfile.ZipFile(io.BytesIO(content)) as bundle:
         assert bundle.namelist() == FILES
@@ -138,7 +140,8 @@ async def test_the_timeline_tells_what_happened_in_its_order(story: IncidentStor
     expected = [
         "agreement-accepted", "payment-reported", "payment-audited", "period-began", "backup-completed",
         "work-requested", "work-started", "conditions-declared-unmet", "incident-happened", "incident-reported",
-        "recovery-attempted", "incident-decided", "incident-appealed", "appeal-decided",
+        "secret-disclosed", "disclosure-reported", "recovery-attempted", "incident-decided", "incident-appealed",
+        "appeal-decided",
     ]  # fmt: skip
     assert set(expected) <= set(told)
     assert told.index("incident-happened") < told.index("incident-reported") < told.index("appeal-decided")

@@ -22,6 +22,13 @@ _OF_RECORDS = {
     "assessments.json": {"assessed_at": "risk-assessed"},
     "acknowledgements.json": {"acknowledged_at": "risk-acknowledged"},
     "conditions.json": {"declared_at": "conditions-declared-unmet", "lifted_at": "conditions-lifted"},
+    "reveals.json": {"revealed_at": "secret-revealed"},
+    "disclosures.json": {
+        "disclosed_at": "secret-disclosed",
+        "reported_at": "disclosure-reported",
+        "overdue_at": "replacement-overdue",
+        "replaced_at": "secret-replaced",
+    },
     "extensions.json": {"requested_at": "extension-requested", "decided_at": "extension-decided"},
 }
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.contracts.db import condition_declarations, disclosures, evidence_facts, incidents, work_requests
 from services.contracts.domain.contract import Contract
-from services.contracts.domain.incident import FindingKind, Incident
+from services.contracts.domain.incident import Incident
 from services.contracts.domain.service_then import ServiceThen, service_then
 from services.contracts.domain.work_request import NoSuchWorkRequest, WorkRequest
 from shared.events.backup import BackupCompleted
@@ -86,19 +86,17 @@ async def _conditions(reader: Reader, incident: Incident) -> dict[str, Any] | No
 
 
 async def _disclosure(reader: Reader, incident: Incident) -> dict[str, Any] | None:
-    """One on record, or what a technician has seen: the log of accesses, or the customer's own word."""
+    """By the customer, before it happened, and of what still opened the server then."""
     reported = await disclosures.by_the_customer(reader, incident.contract_id, incident.server_id, incident.happened_at)
-    if reported is not None:
-        return {
-            "disclosure_id": str(reported.id),
-            "kind": reported.kind.value,
-            "source": reported.source.value,
-            "disclosed_at": reported.disclosed_at.isoformat(),
-            "reported_at": reported.reported_at.isoformat(),
-        }
-    telling = {FindingKind.ACCESS_LOG, FindingKind.CUSTOMER_STATEMENT}
-    shown = [finding.shown() for finding in incident.determination.findings if finding.kind in telling]
-    return shown[0] if shown else None
+    if reported is None:
+        return None
+    return {
+        "disclosure_id": str(reported.id),
+        "kind": reported.kind.value,
+        "source": reported.source.value,
+        "disclosed_at": reported.disclosed_at.isoformat(),
+        "reported_at": reported.reported_at.isoformat(),
+    }
 
 
 async def _last_verified_backup(reader: Reader, incident: Incident) -> dict[str, Any] | None:
