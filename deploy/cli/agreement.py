@@ -87,9 +87,9 @@ def reach(
     )
     print_table(
         "Contracts",
-        ("id", "agreement", "plan", "window opens", "ends", "certainty"),
+        ("id", "agreement", "plan", "window opens", "closes", "certainty"),
         [
-            (each.contract_id, each.agreement_version, each.plan_code, each.opens_at, each.ends_at, each.certainty)
+            (each.contract_id, each.agreement_version, each.plan_code, each.opens_at, each.closes_at, each.certainty)
             for each in contracts
         ],
     )

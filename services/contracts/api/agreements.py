@@ -114,7 +114,7 @@ class AgreementDiffView(View):
 
 
 class ReachedContract(View):
-    """`opens_at` to `ends_at` is the window in which its next renewal is decided, unless it decides before."""
+    """`opens_at` to `closes_at` is the window in which its next renewal is decided, unless it decides before."""
 
     contract_id: UUID
     customer_id: UUID
@@ -122,7 +122,7 @@ class ReachedContract(View):
     plan_code: str
     term_months: int
     opens_at: datetime
-    ends_at: datetime
+    closes_at: datetime
     certainty: Certainty
 
 

@@ -12,6 +12,8 @@ from services.contracts.domain.agreement_reach import Certainty, Reached, Reache
 from services.contracts.domain.contract import SERVED
 from shared.kit.db import Reader
 
+_CLOSES_AT = sa.func.coalesce(periods.c.extended_until, periods.c.ends_at)
+
 
 async def page(reader: Reader, span: Span, *, after: UUID | None, limit: int) -> list[Reached]:
     """Up to `limit` + 1 of them in the order of the contracts' ids."""
@@ -23,7 +25,7 @@ async def page(reader: Reader, span: Span, *, after: UUID | None, limit: int) ->
             periods.c.plan_code,
             periods.c.months,
             periods.c.window_opens_at,
-            periods.c.ends_at,
+            _CLOSES_AT.label("closes_at"),
         )
         .where(_reached(span))
         .order_by(contracts.c.id)
@@ -39,7 +41,7 @@ async def page(reader: Reader, span: Span, *, after: UUID | None, limit: int) ->
             plan_code=row.plan_code,
             term_months=row.months,
             opens_at=row.window_opens_at,
-            ends_at=row.ends_at,
+            closes_at=row.closes_at,
             certainty=Certainty.CERTAIN if row.window_opens_at >= span.since else Certainty.OPEN,
         )
         for row in await reader.rows(query)
@@ -70,7 +72,7 @@ def _reached(span: Span) -> sa.ColumnElement[bool]:
         contracts.c.status.in_(sorted(SERVED)),
         columns.period_index >= contracts.c.current_index,
         columns.choice.is_(None),
-        columns.ends_at > span.since,
+        _CLOSES_AT > span.since,
     ]
     if span.until is not None:
         conditions.append(columns.window_opens_at < span.until)

@@ -48,7 +48,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Reached:
-    """A live contract whose next undecided renewal is decided between `opens_at` and `ends_at`."""
+    """A live contract whose next undecided renewal is decided between `opens_at` and `closes_at`."""
 
     contract_id: UUID
     customer_id: UUID
@@ -56,7 +56,7 @@ class Reached:
     plan_code: str
     term_months: int
     opens_at: datetime
-    ends_at: datetime
+    closes_at: datetime
     certainty: Certainty
 
 
