@@ -28,7 +28,7 @@ async def run_api(service: str, port: int | None) -> int:
     configure_logging(common)
     with bound_socket(common.host, common.port if port is None else port) as bound:
         stop = asyncio.Event()
-        async with _opened(service, told) as runtime, present(runtime, "api", stop.set):
+        async with opened(service, told) as runtime, present(runtime, "api", stop.set):
             app = services.app_of(runtime)
 
             @asynccontextmanager
@@ -62,7 +62,7 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
             bound = stack.enter_context(bound_socket(common.host, metrics_port))
             await stack.enter_async_context(answering(probes.app(), bound))
         log = await stack.enter_async_context(opened_log(common))
-        runtime = await stack.enter_async_context(_opened(service, told, log))
+        runtime = await stack.enter_async_context(opened(service, told, log))
         stop = asyncio.Event()
         await stack.enter_async_context(present(runtime, "worker", stop.set))
         stop_on_signals(stop)
@@ -79,7 +79,7 @@ async def run_worker(service: str, metrics_port: int | None) -> int:
 
 
 @asynccontextmanager
-async def _opened(service: str, told: ServerSettings, log: EventLog | None = None) -> AsyncIterator[Runtime]:
+async def opened(service: str, told: ServerSettings, log: EventLog | None = None) -> AsyncIterator[Runtime]:
     with explained(f"{PREFIX}{service.upper()}_"):
         runtime = services.open_service(service, told.common, settings=told.services[service], log=log)
     try:
