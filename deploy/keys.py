@@ -12,10 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.backup.gateways import keys_of
-from services.backup.gateways.keys import KeyMissing, RepositoryKeys
+from services.backup.gateways.keys import RepositoryKeys
 from services.backup.settings import BackupSettings
+from services.contracts.gateways import transit_of, vault_key_file
+from services.contracts.gateways.key_providers.file_keyring import VaultKeyFile
+from services.contracts.settings import ContractsSettings
 from shared.kernel.errors import Unavailable
 from shared.kit.key_files import give_to_owner_of
+from shared.kit.master_keys import KeyMissing, MasterKey
 from shared.kit.runtime import development_key_file
 from shared.kit.settings import CommonSettings
 from shared.kit.signing_keys import BrokenSuccession, SigningKeys
@@ -25,7 +29,7 @@ class AnotherRotation(Unavailable):
     """Another rotation of keys is running in this data folder."""
 
 
-GO_ON = "`mainstay keys rotate backup` goes on with it"
+GO_ON = "`mainstay keys rotate {}` goes on with it"
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,12 @@ def rotating(common: CommonSettings) -> Iterator[None]:
         os.close(descriptor)
 
 
-def listed(common: CommonSettings, backup: BackupSettings) -> list[Key]:
-    """Production has no development issuer."""
+def listed(common: CommonSettings, backup: BackupSettings, contracts: ContractsSettings) -> list[Key]:
+    """Production has no development issuer, and a transit engine lists its keys itself."""
     found = [_audit(common.data_dir.absolute()), _backup(keys_of(backup, common))]
+    file = vault_key_file(contracts, common)
+    if transit_of(contracts) is None or file.exists():
+        found.append(_vault(VaultKeyFile(file)))
     return found if common.mode == "production" else [*found, _issuer(development_key_file(common))]
 
 
@@ -76,15 +83,23 @@ def _audit(data: Path) -> Key:
 
 
 def _backup(keys: RepositoryKeys) -> Key:
-    key = _Kind("backup", "the passwords of all repositories derive from it")
+    return _master(keys, _Kind("backup", "the passwords of all repositories derive from it", "repositories"))
+
+
+def _vault(keys: VaultKeyFile) -> Key:
+    return _master(keys, _Kind("vault", "wraps the keys of the secrets in the vault", "secrets"))
+
+
+def _master(keys: MasterKey, key: _Kind) -> Key:
     try:
         name = keys.name
     except KeyMissing as missing:
         return key.at(keys.file, f"wrong: {missing}" if keys.file.exists() else "not made yet")
     if keys.is_beginning:
-        return key.at(keys.file, f"in use, but a rotation has begun: {GO_ON}", name)
+        return key.at(keys.file, f"in use, but a rotation has begun: {GO_ON.format(key.name)}", name)
     if keys.is_retiring:
-        return key.at(keys.file, f"in use, but the one before it may still open repositories: {GO_ON}", name)
+        before = f"the one before it may still open {key.opens}"
+        return key.at(keys.file, f"in use, but {before}: {GO_ON.format(key.name)}", name)
     return key.at(keys.file, "in use", name)
 
 
@@ -102,6 +117,7 @@ def _issuer(file: Path) -> Key:
 class _Kind:
     name: str
     purpose: str
+    opens: str = ""
 
     def at(self, file: Path, state: str, name: str | None = None) -> Key:
         since = datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else None

@@ -19,23 +19,30 @@ from deploy.opening import CannotOpen
 from deploy.progress import Progress
 from deploy.services import SERVICES
 from services.backup.gateways import keys_of
-from services.backup.gateways.keys import GivenFromOutside, KeyMissing, RepositoryKeys
+from services.backup.gateways.keys import RepositoryKeys
 from services.backup.gateways.passwords import Passwords
 from services.backup.gateways.restic import ResticMissing
 from services.backup.settings import BackupSettings
 from services.backup.use_cases import master_key
 from services.backup.use_cases.master_key import Outcome
+from services.contracts.gateways import transit_of, vault_key_file
+from services.contracts.gateways.key_providers.file_keyring import PREFIX as IN_A_FILE
+from services.contracts.gateways.key_providers.file_keyring import VaultKeyFile
+from services.contracts.gateways.key_providers.provider import KeyStoreAway, KeyUnknown
+from services.contracts.settings import ContractsSettings
+from services.contracts.use_cases import vault_keys
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Conflict
 from shared.kit import audit_trail
 from shared.kit.auth import fresh_development_key
 from shared.kit.db import Database
 from shared.kit.key_files import content_of, put_in_place
+from shared.kit.master_keys import GivenFromOutside, KeyMissing, MasterKey
 from shared.kit.runtime import development_key_file
 from shared.kit.settings import CommonSettings
 from shared.kit.signing_keys import BrokenSuccession, SigningKeys
 
-Kind = Literal["audit", "backup", "development-issuer"]
+Kind = Literal["audit", "backup", "vault", "development-issuer"]
 
 ALL_KEYS = UUID(int=0)
 
@@ -54,7 +61,7 @@ class SuccessorIsGiven(Conflict):
 def list_keys(as_json: AsJson = False) -> None:
     """Every key, its name, and whether a rotation has to be finished. Secrets among the settings are not listed."""
     common = environment.read_common()
-    found = listed(common, environment.read(BackupSettings))
+    found = listed(common, environment.read(BackupSettings), environment.read(ContractsSettings))
     if as_json:
         print_json([vars(key) for key in found])
         return
@@ -75,6 +82,7 @@ def rotate(
     audit: the successor is signed by the key before it, and what that one signed still verifies.
     backup: every repository gets a new password and loses the old one; 1 while the old one still opens some. Where the
     key is a mounted secret, give the new one and the old one as `<file>.retired` first.
+    vault: a new key wraps the key of every secret; 1 while some are wrapped by one that is not there.
     development-issuer: all tokens end; restart the processes.
     """
     if leave_old and kind != "backup":
@@ -84,6 +92,9 @@ def rotate(
     with rotating(common):
         if kind == "backup":
             _rotate_backup(common, as_json=as_json, leave_old=leave_old)
+            return
+        if kind == "vault":
+            _rotate_vault(common, as_json=as_json)
             return
         before, after = asyncio.run(_rotate_audit(common)) if kind == "audit" else _rotate_issuer(common)
     if as_json:
@@ -130,7 +141,7 @@ def _rotate_backup(common: CommonSettings, *, as_json: bool, leave_old: bool) ->
     except KeyMissing as missing:
         raise NothingToReplace(f"{missing}, so no other can follow it.") from missing
     except GivenFromOutside as given:
-        raise SuccessorIsGiven(_how_to_give(keys, str(given))) from given
+        raise SuccessorIsGiven(_how_to_give(keys, str(given), "backup", "A backup key that is a secret")) from given
     left = keys.retired if keys.is_retiring and (outcome.complete or leave_old) else None
     if as_json:
         stays = [{"repository": repository.name, "reason": reason} for repository, reason in outcome.stays.items()]
@@ -143,6 +154,48 @@ def _rotate_backup(common: CommonSettings, *, as_json: bool, leave_old: bool) ->
             complain([f"It is over: take {left} away where it comes from."])
     if not outcome.complete and not leave_old:
         raise typer.Exit(Exit.FAILED)
+
+
+def _rotate_vault(common: CommonSettings, *, as_json: bool) -> None:
+    settings = environment.read(ContractsSettings)
+    keys = VaultKeyFile(vault_key_file(settings, common))
+    try:
+        if transit_of(settings) is None:
+            keys.insist_on_successor()
+        outcome = asyncio.run(_replace_vault_key())
+    except KeyStoreAway as away:
+        raise CannotOpen(f"MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL: {away}.") from away
+    except (KeyMissing, KeyUnknown) as missing:
+        raise NothingToReplace(f"{missing}, so no other can follow it.") from missing
+    except GivenFromOutside as given:
+        raise SuccessorIsGiven(_how_to_give(keys, str(given), "contracts", "A vault key that is a secret")) from given
+    left = keys.retired if outcome.retired and keys.file.exists() and keys.is_retiring else None
+    name = outcome.key_id.removeprefix(IN_A_FILE)
+    if as_json:
+        stays = [str(secret_id) for secret_id in outcome.stays]
+        done = {"kind": "vault", "id": name, "secrets": outcome.rewrapped, "stays": stays}
+        print_json(done | {"take_away": left and str(left)})
+    else:
+        console.print(f"vault: {name} wraps the keys of all secrets; {outcome.rewrapped} were wrapped anew.")
+        complain([f"{secret_id}: its key was wrapped by one that is not there." for secret_id in outcome.stays])
+        if left is not None:
+            complain([f"It is over: take {left} away where it comes from."])
+    if outcome.stays:
+        complain(["Give that key back as the retired one, or replace or remove these secrets, and run this again."])
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _replace_vault_key() -> vault_keys.Outcome:
+    progress = Progress("Wrapping data keys with the new key")
+    async with opened("contracts") as runtime:
+        await _record("contracts", kind="vault")
+        outcome = await vault_keys.rotate(
+            runtime.database, runtime.gateways.vault_keys, lambda _what, done, of: progress.at(done, of)
+        )
+        progress.end()
+        stays = len(outcome.stays)
+        await _record("contracts", kind="vault", key=outcome.key_id, secrets=outcome.rewrapped, stays=stays)
+        return outcome
 
 
 async def _replace_master_key(keys: RepositoryKeys, *, leave_old: bool) -> Outcome:
@@ -172,11 +225,11 @@ async def _with_progress(database: Database, keys: RepositoryKeys, passwords: Pa
     return outcome
 
 
-def _how_to_give(keys: RepositoryKeys, why: str) -> str:
+def _how_to_give(keys: MasterKey, why: str, service: str, chapter: str) -> str:
     return (
         f"{why}, and so must its successor: give 32 new random bytes as {keys.file} and the key in use as "
-        f"{keys.retired}, have the API and the workers of backup see both, and run this again. Step by step: "
-        "docs/operations/keys.md, *A backup key that is a secret*."
+        f"{keys.retired}, have the API and the workers of {service} see both, and run this again. Step by step: "
+        f"docs/operations/keys.md, *{chapter}*."
     )
 
 

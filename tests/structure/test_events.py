@@ -54,6 +54,10 @@ def test_every_fact_of_a_module_is_registered_once(producer: str) -> None:
     assert len({fact.type_name() for fact in FACTS}) == len(FACTS)
 
 
+NAMES_OF_SECRETS = {"secret_id", "secret_version", "secret_kind"}
+"""Which one it is, and nothing of it."""
+
+
 @pytest.mark.parametrize("fact", FACTS, ids=_type_name)
 def test_what_partners_read_is_part_of_the_fact_and_its_key_is_a_field(fact: type[Fact]) -> None:
     assert fact.key in fact.model_fields
@@ -64,7 +68,8 @@ def test_what_partners_read_is_part_of_the_fact_and_its_key_is_a_field(fact: typ
 @pytest.mark.parametrize("fact", FACTS, ids=_type_name)
 def test_an_event_carries_no_contact_data(fact: type[Fact]) -> None:
     personal = ("email", "e_mail", "phone", "address", "legal_name", "tax_id", "password", "token", "secret")
-    assert not [field for field in fact.model_fields if any(word in field for word in personal)]
+    told = fact.model_fields.keys() - NAMES_OF_SECRETS
+    assert not [field for field in told if any(word in field for word in personal)]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -43,7 +43,7 @@ class Transit:
         return self._wrapped(data)
 
     async def unwrap(self, wrapped: WrappedKey) -> bytes:
-        data = await self._ask("POST", f"decrypt/{self._key}", {"ciphertext": wrapped.content.decode("ascii")})
+        data = await self._ask("POST", f"decrypt/{self._key}", self._ciphertext(wrapped))
         try:
             return base64.b64decode(data["plaintext"], validate=True)
         except (KeyError, TypeError, binascii.Error):
@@ -53,7 +53,7 @@ class Transit:
         """In one request; the data keys do not leave Vault."""
         if not wrapped:
             return []
-        batch = [{"ciphertext": each.content.decode("ascii")} for each in wrapped]
+        batch = [self._ciphertext(each) for each in wrapped]
         data = await self._ask("POST", f"rewrap/{self._key}", {"batch_input": batch})
         found = data.get("batch_results")
         if not isinstance(found, list) or len(found) != len(wrapped):
@@ -99,6 +99,11 @@ class Transit:
         except (ValueError, KeyError, TypeError):
             raise KeyStoreAway("the answer is not that of a transit engine") from None
         return data if isinstance(data, dict) else {}
+
+    def _ciphertext(self, wrapped: WrappedKey) -> dict[str, str]:
+        if not self.keeps(wrapped.key_id):
+            raise KeyUnknown(f"transit does not keep {wrapped.key_id}")
+        return {"ciphertext": wrapped.content.decode("ascii", "replace")}
 
     def _wrapped(self, data: dict[str, Any]) -> WrappedKey:
         ciphertext = data.get("ciphertext")

@@ -1,0 +1,1 @@
+"""What keeps the key of the vault."""
