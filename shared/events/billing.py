@@ -101,4 +101,73 @@ class PaymentAudited(PaymentFact):
     audited_at: AwareDatetime
 
 
-FACTS: list[type[Fact]] = [InvoiceIssued, InvoiceSettled, InvoiceVoided, PaymentReported, PaymentAudited]
+class RefundFact(BillingFact):
+    aggregate: ClassVar[str] = "refund"
+    key: ClassVar[str] = "refund_id"
+
+    refund_id: UUID
+    invoice_id: UUID
+    contract_id: UUID
+    period_index: int
+
+
+class RefundReleased(RefundFact):
+    """The full payment of the period goes back to the customer; the credit note says so."""
+
+    kind: ClassVar[str] = "refund-released"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"refund_id", "contract_id", "period_index", "released_at"}
+    )
+
+    credit_note_id: UUID
+    credit_note_number: Text
+    amount: Amount
+    released_at: AwareDatetime
+
+
+class RefundDeclined(RefundFact):
+    """The money stays where it is; finance's own words stay with billing."""
+
+    kind: ClassVar[str] = "refund-declined"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"refund_id", "contract_id", "period_index", "reason", "declined_at"}
+    )
+
+    reason: Literal["declined-by-finance", "withdrawn-by-customer", "nothing-to-refund"]
+    declined_at: AwareDatetime
+
+
+class CreditNoteIssued(BillingFact):
+    """A credit note got its gapless number; it takes back the whole invoice, line by line."""
+
+    aggregate: ClassVar[str] = "credit_note"
+    kind: ClassVar[str] = "credit-note-issued"
+    key: ClassVar[str] = "credit_note_id"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"credit_note_id", "invoice_id", "contract_id", "period_index", "issued_at"}
+    )
+
+    credit_note_id: UUID
+    refund_id: UUID
+    invoice_id: UUID
+    contract_id: UUID
+    period_index: int
+    number: Text
+    invoice_number: Text
+    net: Amount
+    tax: Amount
+    mailing: Amount
+    total: Amount
+    issued_at: AwareDatetime
+
+
+FACTS: list[type[Fact]] = [
+    InvoiceIssued,
+    InvoiceSettled,
+    InvoiceVoided,
+    PaymentReported,
+    PaymentAudited,
+    RefundReleased,
+    RefundDeclined,
+    CreditNoteIssued,
+]
