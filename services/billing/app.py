@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.billing import consumers
-from services.billing.api import credits, invoices, payments, profiles
+from services.billing.api import credit_notes, credits, invoices, payments, profiles, refunds
 from services.billing.db import houses
 from services.billing.domain.judgements import judgements
 from services.billing.settings import BillingSettings, house_from
@@ -48,7 +48,15 @@ def create_app(runtime: Runtime) -> FastAPI:
     return service_app(
         runtime,
         title="Billing",
-        description="Billing profiles, invoices, payments with evidence, their audit, and credit.",
-        routers=[profiles.router, invoices.router, payments.router, credits.router, decisions.router()],
+        description="Billing profiles, invoices, payments with evidence, their audit, credit, refunds, credit notes.",
+        routers=[
+            profiles.router,
+            invoices.router,
+            payments.router,
+            credits.router,
+            refunds.router,
+            credit_notes.router,
+            decisions.router(),
+        ],
         handlers=consumers.handlers,
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from services.billing.db import numbering
 from services.billing.domain.ending import Ending
 from services.billing.domain.invoice import Number, VoidReason
-from services.billing.use_cases import invoices
-from shared.events.billing import InvoiceIssued
+from services.billing.use_cases import invoices, refunds
+from shared.events.billing import CreditNoteIssued, InvoiceIssued
 from shared.events.contracts import (
     ContractAccepted,
     ContractWithdrawn,
+    RefundRequested,
+    RefundTakenBack,
     RenewalRefused,
     RenewalRequested,
     ServiceExpired,
     ServiceExtended,
+    ServiceRefunded,
     ServiceRenewed,
     StopRequested,
 )
@@ -87,6 +90,18 @@ async def end_expired(tx: Transaction, fact: ServiceExpired, _envelope: Envelope
     await invoices.end_contract(tx, fact.customer_id, ending)
 
 
+@handlers.on(ServiceRefunded)
+async def end_refunded(tx: Transaction, fact: ServiceRefunded, _envelope: Envelope) -> None:
+    ending = Ending(
+        contract_id=fact.contract_id,
+        last_period_index=fact.period_index,
+        reason=VoidReason.SERVICE_EXPIRED,
+        ended_at=fact.ended_at,
+        may_be_held=False,
+    )
+    await invoices.end_contract(tx, fact.customer_id, ending)
+
+
 @handlers.on(RenewalRefused)
 async def end_refused_renewal(tx: Transaction, fact: RenewalRefused, _envelope: Envelope) -> None:
     ending = Ending(
@@ -115,7 +130,23 @@ async def serve_extended(tx: Transaction, fact: ServiceExtended, _envelope: Enve
     await invoices.serve_period(tx, fact.contract_id, fact.period_index + 1)
 
 
+@handlers.on(RefundRequested)
+async def ask_refund(tx: Transaction, fact: RefundRequested, _envelope: Envelope) -> None:
+    await refunds.hear_request(tx, fact)
+
+
+@handlers.on(RefundTakenBack)
+async def take_refund_back(tx: Transaction, fact: RefundTakenBack, _envelope: Envelope) -> None:
+    await refunds.hear_taken_back(tx, fact)
+
+
 @memory.facts.on(InvoiceIssued)
 async def keep_number(tx: Transaction, fact: InvoiceIssued, _envelope: Envelope) -> None:
     """A customer holds an invoice of this number: it is not given to another."""
+    await numbering.go_on_after(tx, Number.read(fact.number))
+
+
+@memory.facts.on(CreditNoteIssued)
+async def keep_credit_note_number(tx: Transaction, fact: CreditNoteIssued, _envelope: Envelope) -> None:
+    """Nor is the number of a credit note."""
     await numbering.go_on_after(tx, Number.read(fact.number))

@@ -57,6 +57,9 @@ class BillingSettings(ServiceSettings):
     seller_tax_id: str | None = Field(None, description="printed on invoices; checked like a customer's")
     seller_zone: str = Field("Europe/Berlin", description="IANA zone that decides an invoice's date and year")
     series: str = Field("MS", pattern=r"^[A-Z0-9]{1,10}$", description="prefix of invoice numbers")
+    credit_note_series: str = Field(
+        "MC", pattern=r"^[A-Z0-9]{1,10}$", description="prefix of credit note numbers; another one than `series`"
+    )
     tax_table: Path = Field(Path(__file__).parent / "tax.toml", description="TOML: tax per country")
     written_channels: tuple[str, ...] = Field(("portal", "api", "email"), description="channels that are in writing")
 
@@ -74,6 +77,7 @@ def house_from(settings: BillingSettings) -> House:
     return House(
         seller=Party(legal_name=settings.seller_name, address=address, tax_id=tax_id),
         series=settings.series,
+        credit_note_series=settings.credit_note_series,
         zone=settings.seller_zone,
         tax_table=TaxTable.of(tomllib.loads(settings.tax_table.read_text(encoding="utf-8"))),
         written_channels=frozenset(settings.written_channels),

@@ -113,13 +113,13 @@ def _view(invoice: Invoice) -> InvoiceView:
         void_reason=invoice.void_reason,
         period_starts_at=invoice.period_starts_at,
         period_ends_at=invoice.period_ends_at,
-        seller=_party(document.seller) if document else None,
-        buyer=_party(document.buyer) if document else None,
-        lines=[_line(line) for line in invoice.lines],
+        seller=party_view(document.seller) if document else None,
+        buyer=party_view(document.buyer) if document else None,
+        lines=[line_view(line) for line in invoice.lines],
         net=AmountOut.of(invoice.fee),
         mailing=AmountOut.of(invoice.mailing),
-        tax=_amount(document.tax if document else None),
-        total=_amount(document.total if document else None),
+        tax=amount_view(document.tax if document else None),
+        total=amount_view(document.total if document else None),
         tax_name=document.tax_name if document else None,
         rounding=document.rounding if document else None,
         notes=list(document.notes) if document else [],
@@ -127,20 +127,20 @@ def _view(invoice: Invoice) -> InvoiceView:
     )
 
 
-def _line(line: Line) -> LineView:
+def line_view(line: Line) -> LineView:
     return LineView(
         kind=line.kind,
         description=line.description,
         amount=AmountOut.of(line.amount),
-        base=_amount(line.base),
+        base=amount_view(line.base),
         category=line.category,
         rate_percent=None if line.rate_percent is None else str(line.rate_percent),
     )
 
 
-def _amount(money: Money | None) -> AmountOut | None:
+def amount_view(money: Money | None) -> AmountOut | None:
     return None if money is None else AmountOut.of(money)
 
 
-def _party(party: Party) -> PartyView:
+def party_view(party: Party) -> PartyView:
     return PartyView.model_validate(party)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.billing.db.parties import party_from, party_json
+from services.billing.db.documents import document_from, document_values, line_from, lines_values
 from services.billing.db.tables import invoice_lines, invoices
-from services.billing.domain.invoice import (
-    Document,
-    Invoice,
-    InvoiceStatus,
-    Line,
-    LineKind,
-    NoSuchInvoice,
-    Number,
-    VoidReason,
-)
-from services.billing.domain.tax import TaxCategory
+from services.billing.domain.invoice import Invoice, InvoiceStatus, Line, NoSuchInvoice, VoidReason
 from shared.kernel.errors import StaleWrite
-from shared.kernel.money import Money, RoundingMode
+from shared.kernel.money import Money
 from shared.kit.db import Reader, Transaction
 
 
@@ -47,7 +36,7 @@ async def save(tx: Transaction, invoice: Invoice) -> None:
 async def save_issued(tx: Transaction, invoice: Invoice) -> None:
     """Write the document and its lines, which never change after this; raises StaleWrite."""
     await save(tx, invoice)
-    await tx.insert(invoice_lines, [_line_values(invoice, *item) for item in enumerate(invoice.lines, 1)])
+    await tx.insert(invoice_lines, [{"invoice_id": invoice.id, **values} for values in lines_values(invoice.lines)])
 
 
 async def get(reader: Reader, invoice_id: UUID, *, only_customer: UUID | None) -> Invoice:
@@ -71,6 +60,23 @@ async def drafts_of(tx: Transaction, customer_id: UUID) -> list[Invoice]:
         .with_for_update()
     )
     return [_invoice(row, []) for row in rows]
+
+
+async def of_period_for_update(tx: Transaction, contract_id: UUID, period_index: int) -> Invoice:
+    """Locked: the period's invoice in force; raises NoSuchInvoice."""
+    rows = await tx.rows(
+        sa.select(invoices)
+        .where(
+            invoices.c.contract_id == contract_id,
+            invoices.c.period_index == period_index,
+            sa.text("status <> 'void'"),
+        )
+        .with_for_update()
+    )
+    found = await _with_lines(tx, rows)
+    if not found:
+        raise NoSuchInvoice()
+    return found[0]
 
 
 async def after_period(tx: Transaction, contract_id: UUID, period_index: int) -> list[Invoice]:
@@ -126,7 +132,7 @@ async def _with_lines(reader: Reader, rows: Sequence[Any]) -> list[Invoice]:
             sa.select(invoice_lines).where(invoice_lines.c.invoice_id.in_(lines)).order_by(invoice_lines.c.position)
         )
         for row in found:
-            lines[row.invoice_id].append(_line(row))
+            lines[row.invoice_id].append(line_from(row))
     return [_invoice(row, lines[row.id]) for row in rows]
 
 
@@ -157,50 +163,7 @@ def _moving(invoice: Invoice) -> dict[str, Any]:
         "voided_at": invoice.voided_at,
         "void_reason": invoice.void_reason.value if invoice.void_reason else None,
     }
-    return values | (_document_values(invoice.document) if invoice.document else {})
-
-
-def _document_values(document: Document) -> dict[str, Any]:
-    return {
-        "series": document.number.series,
-        "year": document.number.year,
-        "sequence": document.number.sequence,
-        "issued_on": document.issued_on,
-        "issued_at": document.issued_at,
-        "tax_minor": document.tax.minor,
-        "total_minor": document.total.minor,
-        "seller": party_json(document.seller),
-        "buyer": party_json(document.buyer),
-        "tax_name": document.tax_name,
-        "rounding": document.rounding.value,
-        "notes": list(document.notes),
-        "tax_proof": document.proof,
-    }
-
-
-def _line_values(invoice: Invoice, position: int, line: Line) -> dict[str, Any]:
-    return {
-        "invoice_id": invoice.id,
-        "position": position,
-        "kind": line.kind.value,
-        "description": line.description,
-        "amount_minor": line.amount.minor,
-        "base_minor": line.base.minor if line.base else None,
-        "currency": line.amount.currency,
-        "category": line.category,
-        "rate_percent": str(line.rate_percent),
-    }
-
-
-def _line(row: Any) -> Line:
-    return Line(
-        kind=LineKind(row.kind),
-        description=row.description,
-        amount=Money(row.amount_minor, row.currency),
-        category=TaxCategory(row.category),
-        rate_percent=Decimal(row.rate_percent),
-        base=None if row.base_minor is None else Money(row.base_minor, row.currency),
-    )
+    return values | (document_values(invoice.document) if invoice.document else {})
 
 
 def _invoice(row: Any, lines: Sequence[Line]) -> Invoice:
@@ -219,24 +182,9 @@ def _invoice(row: Any, lines: Sequence[Line]) -> Invoice:
         period_starts_at=row.period_starts_at,
         period_ends_at=row.period_ends_at,
         status=InvoiceStatus(row.status),
-        document=None if row.sequence is None else _document(row, lines),
+        document=None if row.sequence is None else document_from(row, lines),
         settled_at=row.settled_at,
         voided_at=row.voided_at,
         void_reason=VoidReason(row.void_reason) if row.void_reason else None,
         version=row.version,
-    )
-
-
-def _document(row: Any, lines: Sequence[Line]) -> Document:
-    return Document(
-        number=Number(series=row.series, year=row.year, sequence=row.sequence),
-        issued_on=row.issued_on,
-        issued_at=row.issued_at,
-        seller=party_from(row.seller),
-        buyer=party_from(row.buyer),
-        tax_name=row.tax_name,
-        rounding=RoundingMode(row.rounding),
-        notes=tuple(row.notes),
-        proof=row.tax_proof,
-        lines=tuple(lines),
     )

@@ -208,3 +208,125 @@ credit_entries = sa.Table(
     sa.CheckConstraint("kind IN ('overpayment', 'not-served')", name="kind"),
     sa.Index("ix_credit_entries_customer_id_id", "customer_id", "id"),
 )
+
+_IN_FORCE = sa.text("status NOT IN ('declined', 'withdrawn')")
+
+refunds = sa.Table(
+    "refunds",
+    metadata,
+    # Contracts gave it the id.
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("invoice_id", sa.Uuid, sa.ForeignKey("invoices.id"), nullable=False),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("contract_id", sa.Uuid, nullable=False),
+    sa.Column("period_index", sa.Integer, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("ground", sa.String(20), nullable=False),
+    sa.Column("incident_id", sa.Uuid),
+    sa.Column("requested_at", Instant, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger),
+    sa.Column("paid_minor", sa.BigInteger),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("prepared_by", sa.String(200)),
+    sa.Column("prepared_at", Instant),
+    sa.Column("released_by", sa.String(200)),
+    sa.Column("released_at", Instant),
+    sa.Column("declined_at", Instant),
+    sa.Column("declined_by", sa.String(200)),
+    sa.Column("decline_code", sa.String(40)),
+    sa.Column("decline_reason", sa.Text),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("status IN ('requested', 'prepared', 'released', 'declined', 'withdrawn')", name="status"),
+    sa.CheckConstraint("ground IN ('dissatisfied', 'company-defect')", name="ground"),
+    sa.CheckConstraint("(ground = 'company-defect') = (incident_id IS NOT NULL)", name="incident"),
+    sa.CheckConstraint("amount_minor > 0 AND amount_minor <= paid_minor", name="never_more_than_paid"),
+    sa.CheckConstraint(
+        "(prepared_by IS NULL) = (prepared_at IS NULL) AND (prepared_by IS NULL) = (amount_minor IS NULL)"
+        " AND (prepared_by IS NULL) = (paid_minor IS NULL)",
+        name="prepared_whole",
+    ),
+    sa.CheckConstraint("status <> 'requested' OR prepared_by IS NULL", name="requested"),
+    sa.CheckConstraint("status NOT IN ('prepared', 'released') OR prepared_by IS NOT NULL", name="prepared"),
+    sa.CheckConstraint(
+        "(status = 'released') = (released_by IS NOT NULL) AND (status = 'released') = (released_at IS NOT NULL)",
+        name="released",
+    ),
+    sa.CheckConstraint("released_by <> prepared_by", name="four_eyes"),
+    sa.CheckConstraint(
+        "(status IN ('declined', 'withdrawn')) = (declined_at IS NOT NULL)"
+        " AND (declined_at IS NULL) = (declined_by IS NULL) AND (declined_at IS NULL) = (decline_code IS NULL)",
+        name="declined",
+    ),
+    sa.CheckConstraint(
+        "decline_code IN ('declined-by-finance', 'withdrawn-by-customer', 'nothing-to-refund')", name="decline_code"
+    ),
+    sa.CheckConstraint(
+        "(status = 'withdrawn') = (COALESCE(decline_code, '') = 'withdrawn-by-customer')", name="withdrawn"
+    ),
+    sa.CheckConstraint(
+        "(COALESCE(decline_code, '') = 'declined-by-finance') = (decline_reason IS NOT NULL)",
+        name="declined_with_reason",
+    ),
+    sa.Index(
+        "uq_refunds_invoice_in_force",
+        "invoice_id",
+        unique=True,
+        postgresql_where=_IN_FORCE,
+        sqlite_where=_IN_FORCE,
+    ),
+    sa.Index("ix_refunds_contract_id_id", "contract_id", "id"),
+    sa.Index("ix_refunds_customer_id_id", "customer_id", "id"),
+)
+
+credit_notes = sa.Table(
+    "credit_notes",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("refund_id", sa.Uuid, sa.ForeignKey("refunds.id"), nullable=False, unique=True),
+    sa.Column("invoice_id", sa.Uuid, sa.ForeignKey("invoices.id"), nullable=False, unique=True),
+    sa.Column("invoice_number", sa.String(30), nullable=False),
+    sa.Column("invoice_issued_on", sa.Date, nullable=False),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("contract_id", sa.Uuid, nullable=False),
+    sa.Column("period_index", sa.Integer, nullable=False),
+    sa.Column("agreement_version", sa.String(40), nullable=False),
+    sa.Column("fee_minor", sa.BigInteger, nullable=False),
+    sa.Column("mailing_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("total_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("series", sa.String(10), nullable=False),
+    sa.Column("year", sa.Integer, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("issued_on", sa.Date, nullable=False),
+    sa.Column("issued_at", Instant, nullable=False),
+    sa.Column("seller", json_type(), nullable=False),
+    sa.Column("buyer", json_type(), nullable=False),
+    sa.Column("tax_name", sa.String(80), nullable=False),
+    sa.Column("rounding", sa.String(20), nullable=False),
+    sa.Column("notes", json_type(), nullable=False),
+    sa.Column("tax_proof", json_type(), nullable=False),
+    sa.UniqueConstraint("series", "year", "sequence"),
+    sa.CheckConstraint("fee_minor > 0 AND mailing_minor >= 0 AND tax_minor >= 0", name="amounts"),
+    sa.CheckConstraint("total_minor = fee_minor + mailing_minor + tax_minor", name="total_is_sum_of_lines"),
+    sa.Index("ix_credit_notes_contract_id_id", "contract_id", "id"),
+    sa.Index("ix_credit_notes_customer_id_id", "customer_id", "id"),
+)
+
+credit_note_lines = sa.Table(
+    "credit_note_lines",
+    metadata,
+    sa.Column("credit_note_id", sa.Uuid, sa.ForeignKey("credit_notes.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("description", sa.String(400), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("base_minor", sa.BigInteger),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("category", sa.String(2), nullable=False),
+    sa.Column("rate_percent", sa.String(12), nullable=False),
+    sa.CheckConstraint("kind IN ('fee', 'mailing', 'tax')", name="kind"),
+    sa.CheckConstraint("(kind = 'tax') = (base_minor IS NOT NULL)", name="tax_has_base"),
+    sa.CheckConstraint("category IN ('S', 'AE', 'E', 'G', 'O')", name="category"),
+)

@@ -15,12 +15,15 @@ from shared.kernel.period import zone_named
 class House:
     seller: Party
     series: str
+    credit_note_series: str
     zone: str
     tax_table: TaxTable
     written_channels: frozenset[str]
 
     def __post_init__(self) -> None:
         zone_named(self.zone)
+        if self.credit_note_series == self.series:
+            raise ValueError("credit notes have a series of numbers of their own")
         if self.tax_table.find(self.seller.address.country) is None:
             raise ValueError(f"the tax table has no entry for the seller's country {self.seller.address.country}")
 

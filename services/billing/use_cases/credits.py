@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.billing.db import credits, payments
+from services.billing.db import credits, payments, refunds
 from services.billing.domain.credit import CreditEntry, CreditKind, rest_of
 from services.billing.domain.invoice import Invoice
 from services.billing.domain.payment import Payment, PaymentStatus
@@ -29,7 +29,12 @@ async def credit(tx: Transaction, payment: Payment, kind: CreditKind, amount: Mo
 
 
 async def credit_unserved(tx: Transaction, invoice: Invoice) -> None:
-    """What approved payments gave for a period that will not be served; the invoice's lock is held."""
+    """What approved payments gave for a period that will not be served; the invoice's lock is held.
+
+    Money that is asked back, or was paid back, is not credited besides.
+    """
+    if await refunds.is_in_force(tx, invoice.id):
+        return
     for payment in await payments.of_invoice(tx, invoice.id):
         if payment.status is PaymentStatus.APPROVED:
             rest = rest_of(payment.amount, await credits.of_payment(tx, payment.id))
