@@ -8,6 +8,7 @@ from shared.events.contracts import (
     ServiceExpired,
     ServiceExtended,
     ServiceHeld,
+    ServiceRefunded,
     ServiceRegistered,
     ServiceRenewed,
 )
@@ -46,3 +47,8 @@ async def service_extended(tx: Transaction, fact: ServiceExtended, _envelope: En
 @handlers.on(ServiceExpired)
 async def service_expired(tx: Transaction, fact: ServiceExpired, _envelope: Envelope) -> None:
     await coverages.expire_service(tx, fact)
+
+
+@handlers.on(ServiceRefunded)
+async def service_refunded(tx: Transaction, fact: ServiceRefunded, _envelope: Envelope) -> None:
+    await coverages.refund_service(tx, fact)

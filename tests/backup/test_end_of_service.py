@@ -110,3 +110,45 @@ def terms(index: int, ends_at: datetime) -> Terms:
         restore_target_hours=4,
         retention_days=30,
     )
+
+
+async def test_a_refunded_service_is_backed_up_no_more_and_its_data_is_kept(world: World) -> None:
+    """Also when the next period had been paid, so that its terms are known."""
+    await world.begin()
+    await world.service.tell(world.service_renewed())
+    await world.service.tell(world.service_refunded(last=2))
+    (ended,) = await world.told(ProtectionEnded)
+    assert ended.retain_until == world.now + timedelta(days=RETENTION_DAYS)
+    await world.service.advance(by=timedelta(days=RETENTION_DAYS - 1))
+    assert len(await world.runs()) == 1
+    assert (await world.protection())["status"] == "ended"
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations(["registered", "renewed", "held", "refunded", "expired"])), ids="-".join
+)
+def test_a_refund_is_the_last_word_whatever_comes_late(order: tuple[str, ...]) -> None:
+    at = datetime(2030, 5, 1, tzinfo=UTC)
+
+    def terms(index: int) -> Terms:
+        return Terms(
+            agreement_version="1",
+            period_index=index,
+            period_ends_at=at + timedelta(days=30 * index),
+            every_hours=24,
+            restore_target_hours=4,
+            retention_days=30,
+        )
+
+    coverage = Coverage(contract_id=UUID(int=1), customer_id=UUID(int=2), agreement_version="1")
+    heard = {
+        "registered": lambda: coverage.register([UUID(int=3)], terms(1)),
+        "renewed": lambda: coverage.renew(terms(2)),
+        "held": lambda: coverage.hold(2),
+        "refunded": lambda: coverage.refund(2, ended_at=at, retention_days=30),
+        "expired": lambda: coverage.expire(2, ended_at=at - timedelta(days=1), retention_days=30),
+    }
+    for name in order:
+        heard[name]()
+    assert coverage.ended_at == at
+    assert coverage.retention_days == 30

@@ -16,6 +16,7 @@ from shared.events.contracts import (
     ServiceExpired,
     ServiceExtended,
     ServiceHeld,
+    ServiceRefunded,
     ServiceRegistered,
     ServiceRenewed,
 )
@@ -98,6 +99,22 @@ class World:
             period_index=period_index,
             ends_at=self.now + timedelta(days=30),
             payment_id=new_id(),
+        )
+
+    def service_refunded(
+        self, period_index: int = 1, *, last: int = 1, ended_at: datetime | None = None
+    ) -> ServiceRefunded:
+        return ServiceRefunded(
+            customer_id=self.customer_id,
+            contract_id=self.contract_id,
+            agreement_version="2026-01",
+            refund_id=new_id(),
+            period_index=period_index,
+            refunded_period_index=period_index,
+            last_period_index=last,
+            ended_at=ended_at or self.now,
+            server_ids=[self.server_id],
+            retention_days=RETENTION_DAYS,
         )
 
     def service_extended(self, until: datetime, *, was_ended: bool = False) -> ServiceExtended:

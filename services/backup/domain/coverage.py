@@ -81,8 +81,15 @@ class Coverage:
         self.hold(period_index)
 
     def expire(self, period_index: int, *, ended_at: datetime, retention_days: int) -> None:
-        if self.terms is None or period_index >= self.terms.period_index:
+        served_later = self.terms is not None and period_index < self.terms.period_index
+        ended_later = self.ended_period is not None and period_index < self.ended_period
+        if not served_later and not ended_later:
             self.ended_period, self.ended_at, self.retention_days = period_index, ended_at, retention_days
+
+    def refund(self, last_period_index: int, *, ended_at: datetime, retention_days: int) -> None:
+        """The service ended for good; `last_period_index` is the last one that was ever told of."""
+        # As if it ended with a period after that: nothing that is heard later lifts it.
+        self.expire(last_period_index + 1, ended_at=ended_at, retention_days=retention_days)
 
     def _take(self, terms: Terms) -> None:
         if self.terms is None or terms.period_index >= self.terms.period_index:

@@ -16,6 +16,7 @@ from shared.events.contracts import (
     ServiceExpired,
     ServiceExtended,
     ServiceHeld,
+    ServiceRefunded,
     ServiceRegistered,
     ServiceRenewed,
 )
@@ -49,6 +50,12 @@ async def extend_service(tx: Transaction, fact: ServiceExtended) -> None:
 async def expire_service(tx: Transaction, fact: ServiceExpired) -> None:
     coverage = await _coverage_of(tx, fact)
     coverage.expire(fact.period_index, ended_at=fact.ended_at, retention_days=fact.retention_days)
+    await _follow(tx, coverage)
+
+
+async def refund_service(tx: Transaction, fact: ServiceRefunded) -> None:
+    coverage = await _coverage_of(tx, fact)
+    coverage.refund(fact.last_period_index, ended_at=fact.ended_at, retention_days=fact.retention_days)
     await _follow(tx, coverage)
 
 
