@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.notify.domain.notice import NoticeKind
 from services.notify.use_cases.feeds import fan_out, recall_event, told_to_partners
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
-from shared.events.billing import InvoiceIssued, PaymentAudited
+from shared.events.billing import InvoiceIssued, PaymentAudited, RefundDeclined, RefundReleased
 from shared.events.contracts import (
     AppealDecided,
     ConditionsDeclaredUnmet,
@@ -22,6 +24,7 @@ from shared.events.contracts import (
     ServiceExpiring,
     ServiceExtended,
     ServiceHeld,
+    ServiceRefunded,
     ServiceRegistered,
     ServiceRenewed,
     WorkCompleted,
@@ -44,7 +47,8 @@ memory = Memory(topics=told_to_partners, recall=recall_event)
 
 ExtensionFact = ExtensionRequested | ServiceExtended | ExtensionRefused
 IncidentFact = IncidentDecided | AppealDecided
-ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | ServiceExpired | ExtensionFact
+EndFact = ServiceExpired | ServiceRefunded
+ServiceFact = ServiceRegistered | ServiceExpiring | ServiceRenewed | ServiceHeld | EndFact | ExtensionFact
 
 
 @handlers.on_any(topics=TOPICS)
@@ -230,6 +234,43 @@ async def _send_vault_notice(
         subject_id=fact.contract_id,
         period_index=fact.period_index,
         facts=fact.model_dump(mode="json", include=_VAULT_FACTS),
+    )
+
+
+@handlers.on(ServiceRefunded)
+async def send_end_by_refund_notice(tx: Transaction, fact: ServiceRefunded, envelope: Envelope) -> None:
+    await _send_service_notice(tx, NoticeKind.SERVICE_REFUNDED, fact, envelope)
+
+
+@handlers.on(RefundReleased)
+async def send_refund_notice(tx: Transaction, fact: RefundReleased, envelope: Envelope) -> None:
+    said = fact.model_dump(mode="json", include={"amount", "credit_note_number", "released_at"})
+    await _send_notice_of_refund(tx, NoticeKind.REFUND_RELEASED, fact, envelope, said)
+
+
+@handlers.on(RefundDeclined)
+async def send_refusal_of_refund(tx: Transaction, fact: RefundDeclined, envelope: Envelope) -> None:
+    said = fact.model_dump(mode="json", include={"reason", "declined_at"})
+    await _send_notice_of_refund(tx, NoticeKind.REFUND_DECLINED, fact, envelope, said)
+
+
+async def _send_notice_of_refund(
+    tx: Transaction,
+    kind: NoticeKind,
+    fact: RefundReleased | RefundDeclined,
+    envelope: Envelope,
+    said: dict[str, Any],
+) -> None:
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.refund_id,
+        invoice_id=fact.invoice_id,
+        period_index=fact.period_index,
+        facts=said,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.events.billing import InvoiceIssued, PaymentAudited
+from shared.events.billing import InvoiceIssued, PaymentAudited, RefundDeclined, RefundReleased
 from shared.events.contracts import (
     AppealDecided,
     ConditionsDeclaredUnmet,
@@ -21,6 +21,7 @@ from shared.events.contracts import (
     ServiceExpiring,
     ServiceExtended,
     ServiceHeld,
+    ServiceRefunded,
     ServiceRegistered,
     ServiceRenewed,
     WorkCompleted,
@@ -224,6 +225,37 @@ class Story:
     def extension_facts(self) -> list[Fact]:
         """Circumstances were explained, refused, and others granted."""
         return [self.explained(), self.refused(), self.explained(), self.extended()]
+
+    def refund_facts(self) -> list[Fact]:
+        """A refund was declined; another was released, and the service ended with it."""
+        refund: dict[str, Any] = {
+            "customer_id": self.customer_id,
+            "invoice_id": self.invoice_id,
+            "contract_id": self.contract_id,
+            "period_index": 1,
+        }
+        declined = RefundDeclined(
+            **refund, refund_id=new_id(), reason="declined-by-finance", declined_at=START + timedelta(days=3)
+        )
+        released = RefundReleased(
+            **refund,
+            refund_id=new_id(),
+            credit_note_id=new_id(),
+            credit_note_number="MC-2031-000003",
+            amount=euros(1_190_00),
+            released_at=START + timedelta(days=9),
+        )
+        ended = ServiceRefunded(
+            **self._contract,
+            refund_id=released.refund_id,
+            period_index=1,
+            refunded_period_index=1,
+            last_period_index=1,
+            ended_at=released.released_at,
+            server_ids=[self.server_id],
+            retention_days=30,
+        )
+        return [declined, released, ended]
 
 
 def euros(cents: int) -> Amount:

@@ -37,6 +37,8 @@ FACTS: dict[str, Any] = {
     "retention_days": 30,
     "local_backup_every_hours": 24,
     "restore_target_hours": 4,
+    "credit_note_number": "MC-2031-000003",
+    **dict.fromkeys(("released_at", "declined_at"), START.isoformat()),
     "requested_at": START.isoformat(),
     "refused_at": START.isoformat(),
     "extended_until": END.isoformat(),

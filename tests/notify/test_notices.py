@@ -166,6 +166,21 @@ async def test_what_becomes_of_work_is_told_by_the_agreement_that_rules_it(
     assert subjects.count("Work on your server is moved") == subjects.count("Work on your server is planned") == 1
 
 
+async def test_what_became_of_a_refund_is_told_with_the_number_of_its_credit_note(
+    notify: ServiceUnderTest, smtp_peer: SmtpPeer
+) -> None:
+    story = Story()
+    await put_contact(notify, story.customer_id)
+    for fact in (*story.refund_facts(), story.registered(), story.invoiced()):
+        await notify.tell(fact)
+    await notify.run_due()
+    found = {notice["kind"]: notice["clause"] for notice in await notices_of(notify, story.customer_id)}
+    refunds = {kind: clause for kind, clause in found.items() if "refund" in kind}
+    assert refunds == {"refund-declined": "6.2", "refund-released": "6.2", "service-refunded": "6.2"}
+    subjects = [str(received.message["subject"]) for received in smtp_peer.messages]
+    assert "Refund of €1,190.00: credit note MC-2031-000003" in subjects
+
+
 async def test_three_facts_that_word_a_payment_notice_may_come_in_any_order(
     notify: ServiceUnderTest, smtp_peer: SmtpPeer
 ) -> None:

@@ -41,6 +41,9 @@ class NoticeKind(StrEnum):
     WORK_REFUSED = "work-refused"
     WORK_COMPLETED = "work-completed"
     WORK_FAILED = "work-failed"
+    REFUND_RELEASED = "refund-released"
+    REFUND_DECLINED = "refund-declined"
+    SERVICE_REFUNDED = "service-refunded"
 
 
 CLAUSES: dict[NoticeKind, str] = {
@@ -65,6 +68,9 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.WORK_REFUSED: "1.1",
     NoticeKind.WORK_COMPLETED: "1.2",
     NoticeKind.WORK_FAILED: "3.1",
+    NoticeKind.REFUND_RELEASED: "6.2",
+    NoticeKind.REFUND_DECLINED: "6.2",
+    NoticeKind.SERVICE_REFUNDED: "6.2",
 }
 """What a notice of that kind cites, unless its facts name (`cites`) the clause that was decided by."""
 
