@@ -21,7 +21,9 @@ from services.contracts.api import (
     evidence,
     extensions,
     incidents,
+    refund_requests,
     secrets,
+    warranty,
     work_in_progress,
     work_requests,
 )
@@ -106,6 +108,8 @@ def create_app(runtime: Runtime) -> FastAPI:
             incidents.router,
             secrets.router,
             disclosures.router,
+            refund_requests.router,
+            warranty.router,
             work_in_progress.router,
             calendars.router,
             evidence.router,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.contracts.use_cases import payments, verified_backups
+from services.contracts.use_cases import payments, refunds, verified_backups
 from services.contracts.use_cases.evidence import hearing
 from shared.events.backup import BackupCompleted, BackupDataDeleted
-from shared.events.billing import PaymentAudited, PaymentReported
+from shared.events.billing import PaymentAudited, PaymentReported, RefundDeclined, RefundReleased
 from shared.events.envelope import Envelope
 from shared.kit.bus.handlers import Handlers
 from shared.kit.db import Transaction
@@ -21,6 +21,16 @@ async def payment_reported(tx: Transaction, fact: PaymentReported, _envelope: En
 @handlers.on(PaymentAudited)
 async def payment_audited(tx: Transaction, fact: PaymentAudited, _envelope: Envelope) -> None:
     await payments.hear_of_audit(tx, fact)
+
+
+@handlers.on(RefundReleased)
+async def refund_released(tx: Transaction, fact: RefundReleased, _envelope: Envelope) -> None:
+    await refunds.hear_of_release(tx, fact)
+
+
+@handlers.on(RefundDeclined)
+async def refund_declined(tx: Transaction, fact: RefundDeclined, _envelope: Envelope) -> None:
+    await refunds.hear_of_decline(tx, fact)
 
 
 @handlers.on(BackupCompleted)

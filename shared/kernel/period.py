@@ -125,6 +125,14 @@ def boundary(month: int, anchor_day: int, anchor_time: time, zone: str) -> datet
     return wall.replace(tzinfo=zone_named(zone), fold=0).astimezone(UTC)
 
 
+def days_after(instant: datetime, days: int, zone: str) -> datetime:
+    """`days` calendar days later in the zone, by its clock, and never less than `days` × 24 h; UTC."""
+    local = instant.astimezone(zone_named(zone))
+    wall = (local.replace(tzinfo=None) + timedelta(days=days)).replace(fold=0)
+    by_calendar = wall.replace(tzinfo=zone_named(zone)).astimezone(UTC)
+    return max(by_calendar, instant.astimezone(UTC) + timedelta(hours=24 * days))
+
+
 def end_of_day(day: date, zone: str) -> datetime:
     """The UTC instant from which on it is later than `day` in the zone: the first of the next day.
 

@@ -101,6 +101,7 @@ class PeriodView(View):
     decided_at: datetime | None
     explained_at: datetime | None
     extended_until: datetime | None
+    refunded_at: datetime | None
 
 
 class ContractView(View):
@@ -315,7 +316,8 @@ def _window(contract: Contract, now: datetime) -> WindowView:
 
 
 def _option(contract: Contract, matter: Matter, now: datetime) -> DecisionOption:
-    ruling = contract.rule_on(matter, now)
+    parameters = agreements.published().version((contract.current or contract).agreement_version).parameters
+    ruling = contract.rule_on(matter, now, refund_days=parameters.refund_window_days)
     return DecisionOption(
         decision=matter,
         allowed=ruling.allowed,
@@ -342,4 +344,5 @@ def _period(bought: ServicePeriod) -> PeriodView:
         decided_at=bought.chosen_at,
         explained_at=bought.explained_at,
         extended_until=bought.extended_until,
+        refunded_at=bought.refunded_at,
     )

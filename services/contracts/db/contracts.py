@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -94,6 +95,21 @@ async def last_periods(reader: Reader, contract_id: UUID) -> list[ServicePeriod]
         .limit(SHOWN_PERIODS)
     )
     return [_period(row) for row in reversed(rows)]
+
+
+async def period(reader: Reader, contract_id: UUID, period_index: int) -> ServicePeriod | None:
+    """Any period of the contract, present or not."""
+    row = await reader.row(
+        sa.select(periods).where(periods.c.contract_id == contract_id, periods.c.period_index == period_index)
+    )
+    return None if row is None else _period(row)
+
+
+async def keep_refund(tx: Transaction, contract: Contract, refund_id: UUID, period_index: int, at: datetime) -> None:
+    """That the payment of a period went back; the present and the next one are saved with their contract."""
+    if period_index < contract.current_index:
+        past = sa.and_(periods.c.contract_id == contract.id, periods.c.period_index == period_index)
+        await tx.execute(sa.update(periods).where(past).values(refund_id=refund_id, refunded_at=at))
 
 
 async def count_in_window(reader: Reader) -> int:
@@ -264,6 +280,9 @@ def _period(row: sa.Row[Any]) -> ServicePeriod:
         plan=_plan(row, row.months),
         payment_id=row.payment_id,
         expiring_told_at=row.expiring_told_at,
+        refund_asked_at=row.refund_asked_at,
+        refund_id=row.refund_id,
+        refunded_at=row.refunded_at,
         choice=Choice(row.choice) if row.choice else None,
         chosen_at=row.chosen_at,
         explained_at=row.explained_at,
@@ -289,6 +308,9 @@ def _period_values(bought: ServicePeriod) -> dict[str, Any]:
         **_plan_values(bought.plan),
         "payment_id": bought.payment_id,
         "expiring_told_at": bought.expiring_told_at,
+        "refund_asked_at": bought.refund_asked_at,
+        "refund_id": bought.refund_id,
+        "refunded_at": bought.refunded_at,
         "choice": bought.choice,
         "chosen_at": bought.chosen_at,
         "explained_at": bought.explained_at,

@@ -173,6 +173,8 @@ _OF_PERIODS = (
     "payment_id",
     "choice",
     "chosen_at",
+    "refund_id",
+    "refunded_at",
 )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from services.contracts.db.tables import incidents, periods, recovery_attempts
+from services.contracts.domain.contract import Contract, ContractStatus
 from services.contracts.domain.incident import (
     AttemptOutcome,
     Determination,
@@ -78,10 +79,15 @@ async def save(tx: Transaction, incident: Incident) -> None:
 
 
 async def paid_periods_around(
-    reader: Reader, contract_id: UUID, at: datetime
+    reader: Reader, contract: Contract, at: datetime
 ) -> tuple[PaidPeriod | None, PaidPeriod | None]:
-    """The paid period that began last by `at`, and the one that began first after it."""
-    paid = sa.select(periods).where(periods.c.contract_id == contract_id, periods.c.status == PeriodStatus.PAID)
+    """The paid period that began last by `at`, and the one that began first after it.
+
+    Of a service that was refunded, later ones never begin.
+    """
+    paid = sa.select(periods).where(periods.c.contract_id == contract.id, periods.c.status == PeriodStatus.PAID)
+    if contract.status is ContractStatus.REFUNDED:
+        paid = paid.where(periods.c.period_index <= contract.current_index)
     column = periods.c.starts_at
     before = await reader.row(paid.where(column <= at).order_by(column.desc()).limit(1))
     after = await reader.row(paid.where(column > at).order_by(column).limit(1))

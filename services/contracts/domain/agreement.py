@@ -14,6 +14,8 @@ from shared.kernel.channels import check_written
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.money import Money
 
+UNTIL_THE_SERVICE_ENDS = "until-the-service-ends"
+
 
 class NoSuchAgreement(NotFound):
     """There is no such version of the agreement."""
@@ -52,7 +54,10 @@ class Risk(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """Every number of an agreement version. `refund_window_days` None: no window."""
+    """Every number of an agreement version. `refund_window_days` None: no window.
+
+    `warranty_lasts` is a number of days, or UNTIL_THE_SERVICE_ENDS.
+    """
 
     refuse_at_or_above: Risk
     fresh_backup_hours: int
@@ -70,8 +75,17 @@ class Parameters:
     bill_mailing_fee: Mapping[str, int]
     rotate_after_disclosure_hours: int
     warranty_starts_after_days: int
-    warranty_lasts: str
+    warranty_lasts: str | int
     refund_window_days: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.warranty_lasts, str) and self.warranty_lasts != UNTIL_THE_SERVICE_ENDS:
+            raise ValueError(f"warranty_lasts is a number of days, or {UNTIL_THE_SERVICE_ENDS}")
+        limits = {"warranty_lasts": 1, "warranty_starts_after_days": 0, "refund_window_days": 1}
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if isinstance(value, int) and value < least:
+                raise ValueError(f"{name} is {least} at least")
 
     def mailing_fee(self, currency: str) -> Money:
         """The fee for mailing a paper bill; raises MailingFeeUnknown."""

@@ -29,6 +29,8 @@ from services.contracts.domain.happening import (
     PaymentRejected,
     PaymentUnneeded,
     PeriodBegan,
+    PeriodRefunded,
+    Refunded,
     Registered,
     RenewalRequested,
     Renewed,
@@ -56,6 +58,7 @@ class ContractStatus(StrEnum):
     EXTENDED = "extended"
     HELD = "held"
     EXPIRED = "expired"
+    REFUNDED = "refunded"
     WITHDRAWN = "withdrawn"
 
 
@@ -71,8 +74,12 @@ CONTRACT_LIFECYCLE = Lifecycle[ContractStatus](
         ("extend", {ContractStatus.ACTIVE, ContractStatus.HELD, ContractStatus.EXPIRED}, ContractStatus.EXTENDED),
         ("release", {ContractStatus.HELD, ContractStatus.EXTENDED}, ContractStatus.ACTIVE),
         ("expire", {ContractStatus.ACTIVE, ContractStatus.EXTENDED, ContractStatus.HELD}, ContractStatus.EXPIRED),
+        ("refund", {ContractStatus.ACTIVE, ContractStatus.EXTENDED, ContractStatus.HELD}, ContractStatus.REFUNDED),
+        # Nothing brings back what was refunded.
+        ("refund", {ContractStatus.EXPIRED}, ContractStatus.REFUNDED),
     ],
 )
+ENDED = frozenset({ContractStatus.EXPIRED, ContractStatus.REFUNDED})
 RUNNING = frozenset({ContractStatus.ACTIVE, ContractStatus.EXTENDED})
 """In these, time works on a contract: its window opens, its period or extension ends."""
 SERVED = RUNNING | {ContractStatus.HELD}
@@ -156,8 +163,11 @@ class Contract:
 
     # Deciding (the table is in decision_table)
 
-    def rule_on(self, matter: Matter, now: datetime) -> Ruling:
-        """May this be decided at `now`? The portal shows, the reminder tells and commands enforce this."""
+    def rule_on(self, matter: Matter, now: datetime, *, refund_days: int | None = None) -> Ruling:
+        """May this be decided at `now`? The portal shows, the reminder tells and commands enforce this.
+
+        `refund_days`: how long after its beginning a period is refunded; None: as long as anybody asks.
+        """
         current, following = self.current, self.next_period
         if current is None:
             return rule(matter, Facts(moment=self.moment_at(now), agreement_version=self.agreement_version))
@@ -171,6 +181,8 @@ class Contract:
             next_is_paid=following is not None and following.status is PeriodStatus.PAID,
             explained_at=current.explained_at,
             extended_until=current.extended_until,
+            refunded_at=current.refund_asked_at,
+            refund_closed_at=current.refund_closed_at(now, refund_days),
         )
         return rule(matter, facts)
 
@@ -178,7 +190,7 @@ class Contract:
         """The one place that compares a contract with the clock."""
         current = self.current
         if self.status not in RUNNING or current is None:
-            return Moment.ENDED if self.status is ContractStatus.EXPIRED else Moment(self.status)
+            return Moment.ENDED if self.status in ENDED else Moment(self.status)
         if now >= current.closes_at:
             return Moment.ENDED
         if now >= current.ends_at:
@@ -240,6 +252,8 @@ class Contract:
         renewed = following is not None and following.status is PeriodStatus.PAID
         if current is None or current.index != period_index or renewed:
             raise NothingToExtend(agreement_version=self.agreement_version)
+        if self.status is ContractStatus.REFUNDED:
+            raise NothingToExtend("The service was refunded.", agreement_version=self.agreement_version)
         if current.choice is Choice.STOP:
             assert current.chosen_at is not None
             raise AlreadyDecided(
@@ -291,6 +305,39 @@ class Contract:
         heard: list[Happening] = [PaymentRejected(payment)] if payment.verdict is Verdict.REJECTED else []
         return heard + self._end_hold_without_payment(payment)
 
+    # Refunds (6.2)
+
+    def ask_refund(self, period_index: int, now: datetime) -> None:
+        """That the payment of the present or next period is asked back."""
+        if (period := self.periods.get(period_index)) is not None:
+            period.refund_asked_at = now
+
+    def keep_payment(self, period_index: int) -> None:
+        """The payment of that period stays: it may be asked back again."""
+        if (period := self.periods.get(period_index)) is not None:
+            period.refund_asked_at = None
+
+    def hear_refund(self, refund_id: UUID, period_index: int, released_at: datetime) -> list[Happening]:
+        """The payment of a period went back: the service ends with it, or before a period that has not begun."""
+        period = self.periods.get(period_index)
+        if period is not None:
+            period.refund_id, period.refunded_at = refund_id, released_at
+        refunded: list[Happening] = [PeriodRefunded(refund_id, period_index, released_at)]
+        if period_index > self.current_index or self.status is ContractStatus.REFUNDED:
+            return refunded
+        assert self.current is not None
+        ended_at = max(released_at, self.current.starts_at)
+        return [*refunded, self._refund(refund_id, period_index, released_at, ended_at)]
+
+    def _refund(self, refund_id: UUID, period_index: int, released_at: datetime, ended_at: datetime) -> Happening:
+        """`period_index`: of the period that was refunded. A service that had ended keeps its end."""
+        assert self.current is not None
+        was_ended = self.status is ContractStatus.EXPIRED
+        self.status = CONTRACT_LIFECYCLE.after("refund", self.status)
+        if self.ended_at is None:
+            self.ended_at, self.end_reason = ended_at, EndReason.REFUNDED
+        return Refunded(self.current, refund_id, period_index, released_at, self.ended_at, was_ended)
+
     # Time
 
     def catch_up(self, now: datetime) -> list[Happening]:
@@ -333,7 +380,7 @@ class Contract:
     def _end(self, current: ServicePeriod) -> Happening:
         following = self.next_period
         if following is not None and following.status is PeriodStatus.PAID:
-            return self._begin(following)
+            return self._begin_or_end(current, following)
         if current.extended_until is not None and self.status is ContractStatus.ACTIVE:
             return self._extend(current)
         waiting = self._waiting_payments()
@@ -342,6 +389,13 @@ class Contract:
         stopped = current.choice is Choice.STOP
         reason = EndReason.STOPPED_BY_CUSTOMER if stopped else EndReason.NOT_RENEWED
         return self._expire(current, current.closes_at, reason)
+
+    def _begin_or_end(self, current: ServicePeriod, following: ServicePeriod) -> Happening:
+        """What was paid and has been refunded since does not begin."""
+        if following.refund_id is None or following.refunded_at is None:
+            return self._begin(following)
+        ended_at = max(following.refunded_at, current.ends_at)
+        return self._refund(following.refund_id, following.index, following.refunded_at, ended_at)
 
     def _begin(self, following: ServicePeriod) -> Happening:
         self.current_index = following.index
@@ -371,7 +425,7 @@ class Contract:
         current, following = self.current, self.next_period
         if current is None or following is None or payment.period_index != following.index:
             return [PaymentUnneeded(payment, str(self.status))]
-        if following.status is not PeriodStatus.AWAITING_PAYMENT:
+        if self.status is ContractStatus.REFUNDED or following.status is not PeriodStatus.AWAITING_PAYMENT:
             return [PaymentUnneeded(payment, str(self.status))]
         in_time = payment.reported_at < current.closes_at
         if self.status is ContractStatus.EXPIRED and not (in_time and servers_free):

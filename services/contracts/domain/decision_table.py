@@ -60,6 +60,12 @@ class AlreadyRefunded(Conflict):
     clause: ClassVar[str | None] = "6.2"
 
 
+class RefundWindowClosed(Conflict):
+    """The days in which a refund may be asked for are over."""
+
+    clause: ClassVar[str | None] = "6.2"
+
+
 class Matter(StrEnum):
     """What is to be decided."""
 
@@ -98,6 +104,7 @@ class Facts:
     explained_at: datetime | None = None
     extended_until: datetime | None = None
     refunded_at: datetime | None = None
+    refund_closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,10 @@ def _refunded(facts: Facts) -> bool:
     return facts.refunded_at is not None
 
 
+def _refund_closed(facts: Facts) -> bool:
+    return facts.refund_closed_at is not None
+
+
 _COMING = frozenset({Matter.RENEW, Matter.STOP})
 """What comes after the present period."""
 _RENEW, _STOP, _EXTEND = frozenset({Matter.RENEW}), frozenset({Matter.STOP}), frozenset({Matter.EXTEND})
@@ -199,6 +210,7 @@ TABLE = (
     Row(_EXTEND, _REGISTERED, _explained, AlreadyExplained),
     Row(_WITHDRAW, _REGISTERED | {Moment.WITHDRAWN}, _always, NothingToWithdraw),
     Row(_REFUND, _REGISTERED, _refunded, AlreadyRefunded),
+    Row(_REFUND, _REGISTERED, _refund_closed, RefundWindowClosed),
 )
 
 
@@ -238,12 +250,18 @@ def _refund(facts: Facts) -> tuple[str, dict[str, Any]]:
     return f"The refund was asked for at {refunded_at}.", {"refunded_at": refunded_at}
 
 
+def _closed_refund(facts: Facts) -> tuple[str, dict[str, Any]]:
+    closed_at = _text(facts.refund_closed_at)
+    return f"A refund of this period could be asked for until {closed_at}.", {"closed_at": closed_at}
+
+
 _WORDS: dict[type[Refusal], Callable[[Facts], tuple[str, dict[str, Any]]]] = {
     AfterTheEnd: _end,
     AlreadyDecided: _decision,
     ExplainedTooLate: _end_of_period,
     AlreadyExplained: _explanation,
     AlreadyRefunded: _refund,
+    RefundWindowClosed: _closed_refund,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
+from uuid import UUID
 
 from services.contracts.domain.payment import Payment
 from services.contracts.domain.period import Choice, ServicePeriod
@@ -15,6 +16,7 @@ class EndReason(StrEnum):
     NOT_RENEWED = "not-renewed"
     STOPPED_BY_CUSTOMER = "stopped-by-customer"
     PAYMENT_NOT_APPROVED = "payment-not-approved"
+    REFUNDED = "refunded"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,27 @@ class Expired:
 
 
 @dataclass(frozen=True)
+class PeriodRefunded:
+    """The payment of that period went back to the customer (6.2)."""
+
+    refund_id: UUID
+    period_index: int
+    released_at: datetime
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """The service ended for good in `period`, as the payment of this, an earlier or the next period went back (6.2)."""
+
+    period: ServicePeriod
+    refund_id: UUID
+    refunded_index: int
+    released_at: datetime
+    ended_at: datetime
+    was_ended: bool
+
+
+@dataclass(frozen=True)
 class PaymentRejected:
     payment: Payment
 
@@ -125,6 +148,8 @@ Happening: TypeAlias = (
     | Held
     | Extended
     | Expired
+    | PeriodRefunded
+    | Refunded
     | PaymentRejected
     | PaidTooLate
     | PaymentUnneeded

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.contracts.domain.catalogue import Plan
 from shared.kernel.lifecycle import Lifecycle
 from shared.kernel.money import Money
-from shared.kernel.period import Period, Window
+from shared.kernel.period import Period, Window, days_after
 
 
 class PeriodStatus(StrEnum):
@@ -52,7 +52,8 @@ class BoughtPlan:
 class ServicePeriod:
     """`choice` is what the customer decided for after this period, in its window or standing before it.
 
-    `explained_at` is when special circumstances were explained, unless the company refused to extend for them.
+    `refund_asked_at` is when its payment was asked back, unless that came to nothing; `refund_id` is there once it went
+    back. `explained_at` is when special circumstances were explained, unless the company refused to extend for them.
     """
 
     period: Period
@@ -63,6 +64,9 @@ class ServicePeriod:
     plan: BoughtPlan
     payment_id: UUID | None = None
     expiring_told_at: datetime | None = None
+    refund_asked_at: datetime | None = None
+    refund_id: UUID | None = None
+    refunded_at: datetime | None = None
     choice: Choice | None = None
     chosen_at: datetime | None = None
     explained_at: datetime | None = None
@@ -91,6 +95,13 @@ class ServicePeriod:
         if self.chosen_at is None or self.chosen_at >= self.window.opens_at:
             return None
         return self.choice
+
+    def refund_closed_at(self, now: datetime, days: int | None) -> datetime | None:
+        """The end of the days in which its payment may be asked back, once they are over. `days` None: never."""
+        if days is None:
+            return None
+        closes_at = days_after(self.starts_at, days, self.period.zone)
+        return closes_at if now >= closes_at else None
 
     def choose(self, choice: Choice, now: datetime) -> None:
         self.choice, self.chosen_at = choice, now

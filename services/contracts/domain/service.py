@@ -1,4 +1,4 @@
-"""What becomes of a service, judged from facts: registered, renewed, held, expired (3.2, 3.3, 3.4)."""
+"""What becomes of a service, judged from facts: registered, renewed, held, expired, refunded (3.2, 3.3, 3.4, 6.2)."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ def expiring(facts: Facts, _parameters: Facts) -> Verdict:
         return Verdict("served", "3.3")
     stopped = EndReason(facts["reason"]) is EndReason.STOPPED_BY_CUSTOMER
     return Verdict("expired", "3.3" if stopped else "3.4")
+
+
+@judgements.on("service.refund")
+def refunding(facts: Facts, _parameters: Facts) -> Verdict:
+    """Served until the payment is on its way back, unless it had ended before (6.2)."""
+    too_early = _instant(facts["ended_at"]) < _instant(facts["released_at"])
+    return Verdict("served" if too_early and not facts["was_ended"] else "refunded", "6.2")
 
 
 def _is_paid(facts: Facts) -> bool:

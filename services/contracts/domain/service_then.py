@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.contracts.domain.contract import Contract, ContractStatus
+from services.contracts.domain.contract import ENDED, Contract, ContractStatus
 from services.contracts.domain.happening import EndReason
 
 
@@ -46,12 +46,14 @@ def service_then(
     if before is None:
         return None
     here: dict[str, Any] = {"period_index": before.index, "agreement_version": before.agreement_version}
+    if contract.status is ContractStatus.REFUNDED and contract.ended_at is not None and contract.ended_at <= at:
+        return ServiceThen(**here, served=False, ended_at=contract.ended_at, end_reason=contract.end_reason)
     if at < before.ends_at:
         return ServiceThen(**here, served=True)
     if after is not None:
         # It was bought again later; in between nobody had paid.
         return ServiceThen(**here, served=False, ended_at=before.ends_at, end_reason=EndReason.NOT_RENEWED)
-    if contract.status is not ContractStatus.EXPIRED or contract.ended_at is None or at < contract.ended_at:
+    if contract.status not in ENDED or contract.ended_at is None or at < contract.ended_at:
         # It is held, or it was until it ended.
         return ServiceThen(**here, served=True)
     return ServiceThen(**here, served=False, ended_at=contract.ended_at, end_reason=contract.end_reason)

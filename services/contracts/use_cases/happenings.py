@@ -23,6 +23,8 @@ from services.contracts.domain.happening import (
     PaymentRejected,
     PaymentUnneeded,
     PeriodBegan,
+    PeriodRefunded,
+    Refunded,
     Registered,
     RenewalRequested,
     Renewed,
@@ -91,6 +93,12 @@ async def _tell(tx: Transaction, contract: Contract, happening: Happening) -> No
             tx.publish(_service_expired(contract, period, ended_at, reason))
             shown = {"reason": reason.value, "ends_at": _text(period.closes_at), "ended_at": _text(ended_at)}
             await _judge(tx, contract, period, service.expiring, "expired", **shown)
+        case PeriodRefunded(refund_id, period_index, released_at):
+            await contracts.keep_refund(tx, contract, refund_id, period_index, released_at)
+            audit_trail.record(tx, contract.customer_id, "refund-period", contract.id, period_index=period_index)
+        case Refunded(period):
+            tx.publish(_service_refunded(contract, happening))
+            await _judge(tx, contract, period, service.refunding, "refunded", **_of_refund(happening))
         case PaymentRejected(payment):
             await _judge(tx, contract, None, service.hearing_of_audit, "rejected", **_of_payment(payment))
         case PaidTooLate(payment, ended_at, servers_taken):
@@ -185,6 +193,16 @@ def _of_extension(period: ServicePeriod, now: datetime) -> dict[str, Any]:
     return {name: _text(instant) for name, instant in {**when, "now": now}.items()}
 
 
+def _of_refund(refunded: Refunded) -> dict[str, Any]:
+    return {
+        "refund_id": str(refunded.refund_id),
+        "refunded_period_index": refunded.refunded_index,
+        "released_at": _text(refunded.released_at),
+        "ended_at": _text(refunded.ended_at),
+        "was_ended": refunded.was_ended,
+    }
+
+
 def _service_registered(contract: Contract, period: ServicePeriod, payment_id: UUID) -> facts.ServiceRegistered:
     parameters = _parameters(period)
     return facts.ServiceRegistered(
@@ -269,6 +287,18 @@ def _service_expired(
         reason=reason.value,
         server_ids=list(contract.server_ids),
         retention_days=_parameters(period).retention_days,
+    )
+
+
+def _service_refunded(contract: Contract, refunded: Refunded) -> facts.ServiceRefunded:
+    return facts.ServiceRefunded(
+        **_of(contract, refunded.period),
+        refund_id=refunded.refund_id,
+        refunded_period_index=refunded.refunded_index,
+        last_period_index=max(contract.periods),
+        ended_at=refunded.ended_at,
+        server_ids=list(contract.server_ids),
+        retention_days=_parameters(refunded.period).retention_days,
     )
 
 

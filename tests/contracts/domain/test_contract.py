@@ -48,6 +48,10 @@ MOVES = {
     ("expire", S.ACTIVE): S.EXPIRED,
     ("expire", S.EXTENDED): S.EXPIRED,
     ("expire", S.HELD): S.EXPIRED,
+    ("refund", S.ACTIVE): S.REFUNDED,
+    ("refund", S.EXTENDED): S.REFUNDED,
+    ("refund", S.HELD): S.REFUNDED,
+    ("refund", S.EXPIRED): S.REFUNDED,
 }
 P = PeriodStatus
 PERIOD_MOVES = {("request", P.PLANNED): P.AWAITING_PAYMENT, ("pay", P.AWAITING_PAYMENT): P.PAID}

@@ -17,6 +17,7 @@ from services.contracts.db.tables.incidents import condition_declarations, incid
 from services.contracts.db.tables.naming import metadata
 from services.contracts.db.tables.published import accepted_versions, bought_plans
 from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
+from services.contracts.db.tables.refunds import refund_requests, warranty_claims
 from services.contracts.db.tables.work import (
     bookings,
     risk_acknowledgements,
@@ -44,6 +45,7 @@ __all__ = [
     "payments",
     "periods",
     "recovery_attempts",
+    "refund_requests",
     "risk_acknowledgements",
     "risk_assessments",
     "secret_reveals",
@@ -53,6 +55,7 @@ __all__ = [
     "technicians",
     "vault_keys",
     "verified_backups",
+    "warranty_claims",
     "work_requests",
     "work_steps",
 ]

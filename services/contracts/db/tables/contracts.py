@@ -53,14 +53,15 @@ contracts = sa.Table(
     sa.Column("disclosure_open_since", Instant),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint(
-        "status IN ('draft', 'awaiting_payment', 'active', 'extended', 'held', 'expired', 'withdrawn')", name="status"
+        "status IN ('draft', 'awaiting_payment', 'active', 'extended', 'held', 'expired', 'refunded', 'withdrawn')",
+        name="status",
     ),
     sa.CheckConstraint("fee_minor > 0", name="fee"),
     sa.CheckConstraint("term_months BETWEEN 1 AND 120", name="term"),
     sa.CheckConstraint(
-        "(status IN ('active', 'extended', 'held', 'expired')) = (current_index > 0)", name="registered"
+        "(status IN ('active', 'extended', 'held', 'expired', 'refunded')) = (current_index > 0)", name="registered"
     ),
-    sa.CheckConstraint("(status = 'expired') = (ended_at IS NOT NULL)", name="ended"),
+    sa.CheckConstraint("(status IN ('expired', 'refunded')) = (ended_at IS NOT NULL)", name="ended"),
     sa.CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="end_reason"),
     sa.CheckConstraint("(status = 'withdrawn') = (withdrawn_at IS NOT NULL)", name="withdrawn"),
     sa.CheckConstraint("status IN ('draft', 'withdrawn') OR acceptance_id IS NOT NULL", name="accepted"),
@@ -144,6 +145,9 @@ periods = sa.Table(
     sa.Column("explained_at", Instant),
     sa.Column("extended_until", Instant),
     sa.Column("previous_index", sa.Integer),
+    sa.Column("refund_asked_at", Instant),
+    sa.Column("refund_id", sa.Uuid),
+    sa.Column("refunded_at", Instant),
     sa.CheckConstraint("status IN ('planned', 'awaiting_payment', 'paid')", name="status"),
     sa.CheckConstraint("(status = 'paid') = (payment_id IS NOT NULL)", name="paid"),
     sa.CheckConstraint("period_index > 0", name="index"),
@@ -155,6 +159,9 @@ periods = sa.Table(
     sa.CheckConstraint("explained_at < ends_at", name="explained_in_time"),
     sa.CheckConstraint(
         "extended_until IS NULL OR extended_until > ends_at AND explained_at IS NOT NULL", name="extended"
+    ),
+    sa.CheckConstraint(
+        "(refund_id IS NULL) = (refunded_at IS NULL) AND (refund_id IS NULL OR status = 'paid')", name="refunded"
     ),
     sa.CheckConstraint("previous_index = period_index - 1", name="previous"),
     # A period begins where the one before ends, so that none overlap.

@@ -15,7 +15,16 @@ from shared.events.backup import (
     ProtectionStarted,
     RestoreCompleted,
 )
-from shared.events.billing import InvoiceIssued, InvoiceSettled, InvoiceVoided, PaymentAudited, PaymentReported
+from shared.events.billing import (
+    CreditNoteIssued,
+    InvoiceIssued,
+    InvoiceSettled,
+    InvoiceVoided,
+    PaymentAudited,
+    PaymentReported,
+    RefundDeclined,
+    RefundReleased,
+)
 from shared.events.envelope import Envelope, Fact
 from shared.events.notify import NoticeDelivered, NoticeUndeliverable
 from shared.kit.db import Transaction
@@ -28,7 +37,16 @@ BACKUPS: tuple[type[Fact], ...] = (
     ProtectionEnded,
     BackupDataDeleted,
 )
-PAYMENTS: tuple[type[Fact], ...] = (InvoiceIssued, InvoiceSettled, InvoiceVoided, PaymentReported, PaymentAudited)
+PAYMENTS: tuple[type[Fact], ...] = (
+    InvoiceIssued,
+    InvoiceSettled,
+    InvoiceVoided,
+    PaymentReported,
+    PaymentAudited,
+    RefundReleased,
+    RefundDeclined,
+    CreditNoteIssued,
+)
 NOTICES: tuple[type[Fact], ...] = (NoticeDelivered, NoticeUndeliverable)
 HEARD = BACKUPS + PAYMENTS + NOTICES
 

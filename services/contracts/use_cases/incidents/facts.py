@@ -44,7 +44,7 @@ async def facts_of(reader: Reader, contract: Contract, incident: Incident) -> di
 
 async def service_at(reader: Reader, contract: Contract, at: datetime) -> ServiceThen | None:
     """Whether the contract was served then; None before its service began."""
-    before, after = await incidents.paid_periods_around(reader, contract.id, at)
+    before, after = await incidents.paid_periods_around(reader, contract, at)
     return service_then(contract, before=before, after=after, at=at)
 
 
