@@ -235,6 +235,18 @@ _SAMPLES: dict[str, Any] = {
         "channel": "portal",
     },
     "confirm_replaced": _in_writing,
+    "request_refund": lambda ids: {
+        "period_index": 1,
+        "ground": "company-defect",
+        "incident_id": str(ids["incident_id"]),
+        "channel": "portal",
+    },
+    "withdraw_refund_request": _in_writing,
+    "claim_warranty": lambda ids: {
+        "work_request_id": str(ids["work_request_id"]),
+        "note": "again",
+        "channel": "portal",
+    },
     "put_billing_profile": lambda _ids: {
         "legal_name": "Beispiel AG",
         "address": {"lines": ["Hauptstraße 5"], "city": "Hamburg", "postal_code": "20095", "country": "DE"},
@@ -251,6 +263,9 @@ _SAMPLES: dict[str, Any] = {
         "paid_on": "2026-01-02",
     },
     "approve_payment": lambda _ids: {},
+    "prepare_refund": lambda _ids: {},
+    "release_refund": lambda _ids: {},
+    "decline_refund": _reason,
     "reject_payment": _reason,
     "request_restore": lambda ids: {
         "server_id": str(ids["server_id"]),

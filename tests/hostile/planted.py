@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,9 @@ from shared.kit.auth import Role
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings
 from tests.backup.world import World
-from tests.billing.story import Story as Billing
+from tests.billing.refunds import RefundStory
+from tests.billing.story import a_contract
+from tests.contracts.stories.work import under_way
 from tests.contracts.story import HOUR, START
 from tests.contracts.story import Story as Contracts
 from tests.hostile.operations import Operation, operations_of
@@ -33,6 +36,7 @@ from tests.notify.story import Story as Notify
 from tests.notify.story import put_contact
 from tests.support.service import ServiceUnderTest, service_under_test
 
+WARRANTY_BEGINS = timedelta(days=7)
 NOTHING_PARKED = {"event_id": new_id(), "timer_id": new_id()}
 """Ids that only operators use, of what only goes wrong."""
 
@@ -169,6 +173,10 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     }
     disclosure = await story.http.post(f"/v1/contracts/{story.contract}/disclosures", json=disclosed)
     assert disclosure.status_code == 201, disclosure.text
+    body = {"period_index": 1, "ground": "dissatisfied", "channel": "portal"}
+    refund = await story.http.post(f"/v1/contracts/{story.contract}/refund-requests", json=body)
+    assert refund.status_code == 201, refund.text
+    claim_id = await _a_claim(story)
     offered = await story.offered()
     return {
         "secret_id": UUID(kept.json()["id"]),
@@ -180,6 +188,8 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "incident_id": UUID(incident.json()["id"]),
         "declaration_id": UUID(declaration.json()["id"]),
         "extension_id": UUID(extension.json()["id"]),
+        "refund_id": UUID(refund.json()["id"]),
+        "claim_id": claim_id,
         "subject_id": UUID(story.contract),
         "version": offered["agreement_version"],
         "number": "3.2",
@@ -187,15 +197,33 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     }
 
 
+async def _a_claim(story: Contracts) -> UUID:
+    """Of the warranty, for work that was done, once the warranty has begun."""
+    done = await under_way(story)
+    assert (await story.technician.post(f"/v1/work-requests/{done}/complete")).status_code == 200
+    if await story.service.now() < START + WARRANTY_BEGINS:
+        await story.service.advance(to=START + WARRANTY_BEGINS)
+    body = {"work_request_id": done, "channel": "portal"}
+    claim = await story.http.post(f"/v1/contracts/{story.contract}/warranty-claims", json=body)
+    assert claim.status_code == 201, claim.text
+    return UUID(claim.json()["id"])
+
+
 async def _billing(service: ServiceUnderTest) -> dict[str, Any]:
-    story = Billing(service)
-    invoice = await story.issued()
+    story = RefundStory(service)
+    await story.paid()
+    refund = await story.prepared()
+    assert (await story.release(refund)).status_code == 200
+    [note] = await story.notes()
+    invoice = await story.issued(a_contract(customer_id=story.contract.customer_id))
     payment = await story.reported(invoice)
     return {
         "customer_id": UUID(invoice["customer_id"]),
         "contract_id": UUID(invoice["contract_id"]),
         "invoice_id": UUID(invoice["id"]),
         "payment_id": UUID(payment),
+        "refund_id": UUID(refund),
+        "credit_note_id": UUID(note["id"]),
         "subject_id": UUID(payment),
     }
 
