@@ -16,8 +16,8 @@ from services.contracts.db.tables.extensions import extensions
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
 from services.contracts.db.tables.naming import metadata
 from services.contracts.db.tables.published import accepted_versions, bought_plans
-from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
 from services.contracts.db.tables.refunds import refund_requests, warranty_claims
+from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
 from services.contracts.db.tables.work import (
     bookings,
     risk_acknowledgements,
