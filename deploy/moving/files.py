@@ -27,7 +27,8 @@ FILES = "files"
 LIST = "files.jsonl.gz"
 KEYS = "keys.sealed"
 KEY_FOLDER = "keys"
-REPOSITORY_KEY = "backup.key"
+MASTER_KEYS = {"backup.key": "backup", "vault.key": "contracts"}
+"""There is one of each in an installation, of that service."""
 REPOSITORIES = "repositories"
 LEFT_OUT = {KEY_FOLDER, "restic", "mainstay.lock"}
 """At the top of the data folder: keys leave sealed, `restic` holds a cache and locks."""
@@ -188,23 +189,28 @@ def _goes_on(there: Path, packed: Path) -> bool:
         return read.read(len(before)) == before
 
 
-def keys_of(folders: Folders, repository_key: Path | None) -> dict[str, bytes]:
+def keys_of(folders: Folders, elsewhere: Mapping[str, Path]) -> dict[str, bytes]:
     """Every key file by its name in keys/, behind that of the service when each has a folder.
 
-    A repository key, of which there is one, has its name alone. One that is kept elsewhere comes along, with its
-    successor and the one before while it is replaced.
+    A master key, of which there is one, has its name alone. One that is kept `elsewhere` (by its name) comes along,
+    with its successor and the one before while it is replaced.
     """
     found = {}
     for before, own in folders.all.items():
         for path in sorted((own / KEY_FOLDER).glob("*")):
             if path.is_file():
-                found[path.name if path.name.startswith(REPOSITORY_KEY) else f"{before}{path.name}"] = path.read_bytes()
-    if repository_key is not None:
-        for path in (repository_key, *sorted(repository_key.parent.glob(f"{repository_key.name}.*"))):
+                found[path.name if _master_in(path.name) else f"{before}{path.name}"] = path.read_bytes()
+    for name, key in elsewhere.items():
+        for path in (key, *sorted(key.parent.glob(f"{key.name}.*"))):
             # Empty where a key before the one in use could be mounted and none is.
             if path.is_file() and path.stat().st_size:
-                found[REPOSITORY_KEY + path.name.removeprefix(repository_key.name)] = path.read_bytes()
+                found[name + path.name.removeprefix(key.name)] = path.read_bytes()
     return found
+
+
+def _master_in(name: str) -> str | None:
+    """Which master key a file of that name belongs to: its successor and the one before have longer names."""
+    return next((master for master in MASTER_KEYS if name.startswith(master)), None)
 
 
 def insist_on_length(passphrase: str) -> None:
@@ -233,9 +239,9 @@ def unseal(path: Path, passphrase: str) -> dict[str, bytes]:
     return {name: base64.b64decode(key) for name, key in json.loads(opened).items()}
 
 
-def put_keys(keys: Mapping[str, bytes], folders: Folders, repository_key: Path | None) -> None:
+def put_keys(keys: Mapping[str, bytes], folders: Folders, elsewhere: Mapping[str, Path]) -> None:
     """Raises AnotherFileThere before anything is written, when one of them is there with another content."""
-    places = {place: key for name, key in keys.items() for place in _places(name, folders, repository_key)}
+    places = {place: key for name, key in keys.items() for place in _places(name, folders, elsewhere)}
     for path, key in places.items():
         if path.exists() and path.read_bytes() != key:
             raise AnotherFileThere(f"{path} is another key than in the backup: move it away first.")
@@ -246,12 +252,12 @@ def put_keys(keys: Mapping[str, bytes], folders: Folders, repository_key: Path |
             give_to_owner_of(path.parent, path)
 
 
-def _places(name: str, folders: Folders, repository_key: Path | None) -> list[Path]:
+def _places(name: str, folders: Folders, elsewhere: Mapping[str, Path]) -> list[Path]:
     """What all services signed with in one folder is the key of each in folders of their own."""
     service, file = PurePath(name).parent.name, PurePath(name).name
-    if file.startswith(REPOSITORY_KEY):
-        here = repository_key or folders.of("backup") / KEY_FOLDER / REPOSITORY_KEY
-        return [here.with_name(here.name + file.removeprefix(REPOSITORY_KEY))]
+    if (master := _master_in(file)) is not None:
+        here = elsewhere.get(master) or folders.of(MASTER_KEYS[master]) / KEY_FOLDER / master
+        return [here.with_name(here.name + file.removeprefix(master))]
     return [own / KEY_FOLDER / file for before, own in folders.all.items() if service in ("", before.rstrip("/"))]
 
 

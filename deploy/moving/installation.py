@@ -13,6 +13,7 @@ from deploy.moving.folders import Folders
 from deploy.opening import open_explained, opened_log
 from deploy.services import SERVICES
 from services.backup.settings import BackupSettings
+from services.contracts.settings import ContractsSettings
 from shared.kernel.errors import Conflict
 from shared.kit import migrations, presence
 from shared.kit.bus.log import EventLog
@@ -26,13 +27,13 @@ class ProcessesRun(Conflict):
 
 @dataclass(frozen=True)
 class Whole:
-    """`repository_key`: where the operator keeps that key, when it is not in a data folder; `restic`: the program."""
+    """`keys_elsewhere`: where the operator keeps a master key that is not in a data folder; `restic`: the program."""
 
     common: CommonSettings
     folders: Folders
     runtimes: Mapping[str, Runtime]
     log: EventLog
-    repository_key: Path | None
+    keys_elsewhere: Mapping[str, Path]
     restic: str
 
 
@@ -47,8 +48,10 @@ async def opened(folders: Folders) -> AsyncIterator[Whole]:
             of_service = common.model_copy(update={"data_dir": folders.of(name)})
             runtimes[name] = open_explained(name, of_service, settings[name])
             stack.push_async_callback(runtimes[name].close)
-        own = cast(BackupSettings, settings["backup"])
-        yield Whole(common, folders, runtimes, log, own.key_file, own.restic)
+        backup, contracts = cast(BackupSettings, settings["backup"]), cast(ContractsSettings, settings["contracts"])
+        named = {"backup.key": backup.key_file, "vault.key": contracts.vault_key_file}
+        elsewhere = {name: file for name, file in named.items() if file is not None}
+        yield Whole(common, folders, runtimes, log, elsewhere, backup.restic)
 
 
 async def insist_on_nobody(runtime: Runtime) -> None:

@@ -114,7 +114,7 @@ async def _pack(whole: Whole, folder: Path, wanted: Wanted, progress: Progress) 
 def _seal_keys(whole: Whole, folder: Path, passphrase: str | None) -> PackedFile | None:
     if passphrase is None:
         return None
-    return files.seal(files.keys_of(whole.folders, whole.repository_key), passphrase, folder / files.KEYS)
+    return files.seal(files.keys_of(whole.folders, whole.keys_elsewhere), passphrase, folder / files.KEYS)
 
 
 async def _pack_service(

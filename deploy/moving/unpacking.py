@@ -207,7 +207,7 @@ def _put_keys(whole: Whole, folder: Path, packed: Manifest, passphrase: str | No
         if passphrase is None:
             raise KeysMissing("This backup holds keys that are sealed: name the --passphrase-file.")
         keys = files.unseal(folder / packed.keys.path, passphrase)
-        files.put_keys(keys, whole.folders, whole.repository_key)
+        files.put_keys(keys, whole.folders, whole.keys_elsewhere)
         return
     for own in whole.folders.all.values():
         if not (own / files.KEY_FOLDER / "audit.pem").is_file():
