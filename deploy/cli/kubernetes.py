@@ -11,7 +11,7 @@ import typer
 
 from deploy.cli.output import print_json
 from deploy.services import SERVICES
-from services.backup.gateways.keys import KEY_BYTES
+from shared.kit.master_keys import KEY_BYTES
 
 PASSWORD_BYTES = 32
 NAMESPACE = "mainstay"
@@ -41,7 +41,7 @@ def secrets_of(overlay: Overlay, database_host: str | None = None) -> dict[str, 
     made = {f"{service}-database": _database(service, host) for service in SERVICES}
     if overlay == "development":
         return made | {"postgres": {"password": _password()}}
-    made |= {"backup-key": {"key": secrets.token_bytes(KEY_BYTES)}}
+    made |= {name: {"key": secrets.token_bytes(KEY_BYTES)} for name in ("backup-key", "vault-key")}
     return made | {"system-passphrase": {"passphrase": _password()}} | _repositories()
 
 

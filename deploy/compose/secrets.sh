@@ -19,8 +19,10 @@ main() {
         keep "${service}_database_url" database_url "$service"
     done
     keep backup_key openssl rand 32
-    # Empty but while the key before the one in use may still open a backup: docs/operations/keys.md.
+    # Empty but while the key before the one in use may still open something: docs/operations/keys.md.
     keep backup_key_retired true
+    keep vault_key openssl rand 32
+    keep vault_key_retired true
     keep system_passphrase password
     keep adding_password password
     keep deleting_password password

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
 from services.backup.settings import BackupSettings
+from services.contracts.settings import ContractsSettings
 from shared.kernel.ids import new_id
 from shared.kit.signing_keys import BrokenSuccession, SigningKeys
 
@@ -34,7 +35,7 @@ def look(patient: Patient) -> list[Finding]:
 
 
 def look_at_keys(patient: Patient) -> list[Finding]:
-    """Those in the data folder, and the backup key wherever it is."""
+    """Those in the data folder, and the master keys wherever they are."""
     folder = patient.data_dir / "keys"
     findings: list[Finding] = []
     count = 0
@@ -49,7 +50,11 @@ def look_at_keys(patient: Patient) -> list[Finding]:
     backup = patient.services.get("backup")
     if isinstance(backup, BackupSettings):
         count += backup.key_file is not None
-        findings += _backup_key(backup.key_file, folder / "backup.key")
+        findings += _master_key("backup", backup.key_file, folder / "backup.key", "backup")
+    contracts = patient.services.get("contracts")
+    if isinstance(contracts, ContractsSettings) and contracts.vault_transit_url is None:
+        count += contracts.vault_key_file is not None
+        findings += _master_key("vault", contracts.vault_key_file, folder / "vault.key", "secret in the vault")
     return findings or [ok(KEYS, f"{count} key file(s), readable by their owner only" if count else "none made yet")]
 
 
@@ -120,12 +125,12 @@ def _audit_key(data_dir: Path, path: Path) -> Iterator[Finding]:
         yield error(KEYS, f"{path} is no key for signing audit heads", "restore it from your backup of the data folder")
 
 
-def _backup_key(named: Path | None, default: Path) -> Iterator[Finding]:
+def _master_key(kind: str, named: Path | None, default: Path, opens: str) -> Iterator[Finding]:
     path = named or default
     if not path.exists():
         if named is not None:
-            remedy = "put your copy of it there; only if there is no backup yet: head -c 32 /dev/urandom"
-            yield error(KEYS, f"the backup key {path} is not there", remedy)
+            remedy = f"put your copy of it there; only if there is no {opens} yet: head -c 32 /dev/urandom"
+            yield error(KEYS, f"the {kind} key {path} is not there", remedy)
         return
     if named is not None and not os.path.ismount(path):
         # Of a mounted secret the way in is its folder outside; mounted by its folder, its group may be.
@@ -133,10 +138,10 @@ def _backup_key(named: Path | None, default: Path) -> Iterator[Finding]:
     try:
         size = len(path.read_bytes())
     except OSError as trouble:
-        yield error(KEYS, f"the backup key {path} cannot be read: {trouble.strerror}", f"chown {os.geteuid()} {path}")
+        yield error(KEYS, f"the {kind} key {path} cannot be read: {trouble.strerror}", f"chown {os.geteuid()} {path}")
         return
     if size < KEY_BYTES:
-        found = f"the backup key {path} has {size} bytes, fewer than {KEY_BYTES}"
+        found = f"the {kind} key {path} has {size} bytes, fewer than {KEY_BYTES}"
         yield error(KEYS, found, "put your copy of the whole file there")
 
 

@@ -20,12 +20,14 @@ from deploy.doctor import (
     server_certificates,
     settings,
     traces,
+    vault,
 )
 from deploy.doctor.finding import Finding, Patient, error, warning
 
 CHECK_SECONDS = 5.0
 ORDER = (
-    "settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "backups", "traces",
+    "settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "backups", "vault",
+    "traces",
 )  # fmt: skip
 """What others stand on comes first; the rest follows by name."""
 
@@ -52,6 +54,7 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
     yield identity.PART, partial(identity.look, patient)
     yield mail.PART, partial(mail.look, patient)
     yield backups.PART, partial(backups.look, patient)
+    yield vault.PART, partial(vault.look, patient)
     yield traces.PART, partial(traces.look, patient)
     for name in patient.services:
         yield f"database of {name}", partial(databases.look, patient, name)

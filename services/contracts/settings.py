@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.kit.settings import ServiceSettings
+from shared.kit.settings import ServiceSettings, needed
 
 
 class ContractsSettings(ServiceSettings):
@@ -19,6 +19,9 @@ class ContractsSettings(ServiceSettings):
         None,
         description="32 random bytes that wrap the keys of the secrets in the vault; default in the data folder, where "
         "they are made up when there is nothing in the vault yet",
+        json_schema_extra=needed(
+            "a file with 32 random bytes, which you keep a copy of, or a transit engine: without it no secret is read"
+        ),
     )
     vault_transit_url: str | None = Field(
         None,
@@ -44,3 +47,12 @@ class ContractsSettings(ServiceSettings):
                 "MAINSTAY_CONTRACTS_VAULT_TRANSIT_TOKEN: is needed with MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL"
             )
         return self
+
+    def left_to_chance(self, *, working: bool) -> list[str]:
+        """A transit engine takes the place of the file, and is spoken to in confidence."""
+        lines = super().left_to_chance(working=working)
+        if self.vault_transit_url is None:
+            return lines
+        if not self.vault_transit_url.startswith("https://"):
+            lines.append("MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL: production needs https")
+        return [line for line in lines if not line.startswith("MAINSTAY_CONTRACTS_VAULT_KEY_FILE:")]

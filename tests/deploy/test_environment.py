@@ -28,6 +28,7 @@ def production(given: Given, tmp_path: Path) -> Given:
     """A whole installation that production puts up with; then what a test changes about it."""
     given(mode="production", oidc_issuer="https://id.harbour.org", data_dir=str(tmp_path), event_log="kafka")
     given(kafka_bootstrap="kafka:9093", backup_key_file=str(tmp_path / "key"), **DATABASES, **SELLER, **MAIL)
+    given(contracts_vault_key_file=str(tmp_path / "vault"))
     return given
 
 
@@ -85,6 +86,7 @@ def test_all_that_production_lacks_is_said_at_once(given: Given) -> None:
         "DATA_DIR",
         "EVENT_LOG_URL",
         "CONTRACTS_DATABASE_URL",
+        "CONTRACTS_VAULT_KEY_FILE",
         "BILLING_DATABASE_URL",
         "BILLING_SELLER_NAME",
         "BILLING_SELLER_STREET",
@@ -122,6 +124,23 @@ def test_production_refuses_what_only_development_puts_up_with(
     production(**change)
     [said] = lines_of(environment.read_whole)
     assert said.startswith(line)
+
+
+def test_a_transit_engine_takes_the_place_of_the_vaults_key_file(
+    monkeypatch: pytest.MonkeyPatch, production: Given
+) -> None:
+    monkeypatch.delenv("MAINSTAY_CONTRACTS_VAULT_KEY_FILE")
+    production(contracts_vault_transit_url="https://vault:8200")
+    [said] = lines_of(environment.read_whole)
+    assert said.startswith("MAINSTAY_CONTRACTS_VAULT_TRANSIT_TOKEN: is needed")
+    production(contracts_vault_transit_token="hvs.of-a-test-and-nothing-else")
+    environment.read_whole()
+    production(contracts_vault_transit_url="http://vault:8200")
+    assert lines_of(environment.read_whole) == ["MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL: production needs https"]
+    production(contracts_vault_transit_url="https://user:hunter2@vault:8200")
+    [said] = lines_of(environment.read_whole)
+    assert said.startswith("MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL: ")
+    assert "hunter2" not in said
 
 
 def test_an_api_needs_only_what_it_uses(monkeypatch: pytest.MonkeyPatch, production: Given) -> None:

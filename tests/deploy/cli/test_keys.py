@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from services.contracts.db.tables import secret_values
 from shared.kernel.ids import new_id
 from shared.kit import audit_trail, signing_keys
 from shared.kit.runtime import Runtime
@@ -25,6 +26,8 @@ from shared.kit.tables import audit_rows
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
 from tests.infrastructure import requirements, small_disk
 from tests.infrastructure.small_disk import SmallDisk
+from tests.infrastructure.transit import TOKEN, transit_server
+from tests.support.vault import a_secret
 
 CHAIN = UUID(int=7)
 KEYS_PAGE = Path(__file__).parents[3] / "docs" / "operations" / "keys.md"
@@ -241,6 +244,91 @@ def test_what_cannot_be_rotated_is_said(folder: Path, arguments: tuple[str, ...]
         told("migrate", "backup")
     done = mainstay("keys", "rotate", *arguments)
     assert (done.returncode, bool(done.stderr)) == (code, True)
+
+
+def wrapped_by() -> list[str]:
+    rows = changing("contracts", lambda tx: tx.rows(sa.select(secret_values.c.key_id)))
+    return [row.key_id.removeprefix("file:") for row in rows]
+
+
+def test_the_key_of_the_vault_is_replaced_and_every_secret_opens_with_the_new_one(folder: Path) -> None:
+    told("migrate", "contracts")
+    nothing = mainstay("keys", "rotate", "vault")
+    assert nothing.returncode == 1
+    assert "no other can follow it" in nothing.stderr
+    for number in range(3):
+        on("contracts", lambda runtime, number=number: a_secret(runtime, f"opens nothing {number}"))
+    before = wrapped_by()[0]
+    done = told("keys", "rotate", "vault")
+    assert (done["secrets"], done["stays"], done["take_away"]) == (3, [], None)
+    assert set(wrapped_by()) == {done["id"]} != {before}
+    [listed] = [key for key in told("keys", "list") if key["kind"] == "vault"]
+    assert (listed["id"], listed["state"]) == (done["id"], "in use")
+    assert sorted(path.name for path in (folder / "keys").glob("vault*")) == ["vault.key"]
+    assert mainstay("keys", "rotate", "vault", "--leave-old").returncode == 2
+    rows = changing("contracts", lambda tx: tx.rows(sa.select(audit_rows.c.event).order_by(audit_rows.c.id)))
+    recorded = [row.event for row in rows if row.event["verb"] == "rotate-key"]
+    assert [(event["kind"], event.get("key", "").removeprefix("file:")) for event in recorded] == [
+        ("vault", ""),
+        ("vault", done["id"]),
+    ]
+
+
+def test_a_secret_whose_key_is_not_there_keeps_the_old_key_and_is_named(folder: Path) -> None:
+    told("migrate", "contracts")
+    lost = on("contracts", lambda runtime: a_secret(runtime, "opens nothing"))
+    (folder / "keys" / "vault.key").write_bytes(b"another key, as long as the first")
+    done = mainstay("keys", "rotate", "vault")
+    assert done.returncode == 1
+    assert str(lost) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "keys" / "vault.key.retired").exists()
+    [listed] = [key for key in told("keys", "list") if key["kind"] == "vault"]
+    assert listed["state"].startswith("in use, but the one before it may still open secrets")
+
+
+def test_a_vault_key_that_is_a_secret_gets_its_successor_from_where_it_comes(
+    folder: Path, secret: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, retired = secret.path / "vault.key", secret.path / "vault.key.retired"
+    monkeypatch.setenv("MAINSTAY_CONTRACTS_VAULT_KEY_FILE", str(key))
+    told("migrate", "contracts")
+
+    def give(in_use: bytes, before: bytes) -> None:
+        secret.set_read_only(False)
+        key.write_bytes(in_use)
+        retired.write_bytes(before)
+        secret.set_read_only(True)
+
+    give(b"1" * 32, b"")
+    on("contracts", lambda runtime: a_secret(runtime, "opens nothing"))
+    refused = mainstay("keys", "rotate", "vault")
+    assert refused.returncode == 1
+    assert f"the key in use as {retired}" in refused.stderr
+    assert "*A vault key that is a secret*" in refused.stderr
+    assert "## A vault key that is a secret" in KEYS_PAGE.read_text()
+    give(b"2" * 32, b"1" * 32)
+    done = told("keys", "rotate", "vault")
+    assert (done["secrets"], done["take_away"]) == (1, str(retired))
+    give(b"2" * 32, b"")
+    assert wrapped_by() == [done["id"]]
+
+
+def test_a_transit_engine_takes_over_from_the_file_and_is_rotated_by_the_same_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told("migrate", "contracts")
+    on("contracts", lambda runtime: a_secret(runtime, "opens nothing"))
+    with transit_server() as transit:
+        monkeypatch.setenv("MAINSTAY_CONTRACTS_VAULT_TRANSIT_URL", transit.url)
+        monkeypatch.setenv("MAINSTAY_CONTRACTS_VAULT_TRANSIT_TOKEN", TOKEN)
+        for version in (2, 3):
+            done = told("keys", "rotate", "vault")
+            assert (done["id"], done["secrets"]) == (f"transit:transit/mainstay:v{version}", 1)
+            assert transit.min_decryption_version == version
+    away = mainstay("keys", "rotate", "vault")
+    assert away.returncode == 3
+    assert TOKEN not in away.stderr
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_the_whole_installation_is_moved_with_the_files_and_keys_of_every_servic
         assert services[f"{service}-worker"]["volumes"] == [f"{service}-data:/var/lib/mainstay"]
         assert mounted[f"{service}-data"] == f"{data}/{service}"
     assert mounted["${DEPLOY_BACKUPS:-system-backups}"] == "/srv/backups"
-    assert {"backup_key", "system_passphrase"} <= secrets_of(services[name])
+    assert {"backup_key", "vault_key", "system_passphrase"} <= secrets_of(services[name])
     assert services[name]["profiles"] == ["operator"], "whoever starts an installation does not start this"
 
 

@@ -29,6 +29,8 @@ from tests.deploy.conftest import Given
 from tests.deploy.doctor.conftest import ill, the_one
 from tests.infrastructure import requirements, small_disk
 from tests.infrastructure.small_disk import SmallDisk
+from tests.infrastructure.transit import TOKEN, transit_server
+from tests.support.vault import a_secret
 
 SOMEBODY = 12_345
 """A user who is not us."""
@@ -138,6 +140,39 @@ async def test_a_backup_key_that_is_not_there_is_named(on_sqlite: Path, given: G
     given(backup_key_file=str(on_sqlite / "gone.key"))
     found = await the_one("backup")
     assert found.found == f"the backup key {on_sqlite}/gone.key is not there"
+
+
+async def test_a_vault_key_that_is_not_the_one_of_the_secrets_is_named(on_sqlite: Path) -> None:
+    key = on_sqlite / "keys" / "vault.key"
+    runtime = open_service("contracts", environment.read_common(), settings=environment.read_service("contracts"))
+    try:
+        await a_secret(runtime, "opens nothing")
+    finally:
+        await runtime.close()
+    assert await ill("contracts") == []
+    before = key.read_bytes()
+    key.write_bytes(b"another key, as long as the first")
+    found = await the_one("contracts")
+    assert (found.part, found.severity) == ("vault", Severity.ERROR)
+    assert "1 secret(s) are wrapped by the key" in found.found
+    assert found.remedy.startswith(f"put it back as {key}")
+    key.with_name("vault.key.retired").write_bytes(before)
+    key.with_name("vault.key.retired").chmod(0o600)
+    assert await ill("contracts") == []
+
+
+async def test_a_transit_engine_that_refuses_or_is_away_is_named_without_its_token(
+    on_sqlite: Path, given: Given
+) -> None:
+    with transit_server() as transit:
+        given(contracts_vault_transit_url=transit.url, contracts_vault_transit_token=TOKEN)
+        assert await ill("contracts") == []
+        given(contracts_vault_transit_token="hvs.hunter2")
+        found = await the_one("contracts")
+        assert (found.part, found.severity, found.found) == ("vault", Severity.ERROR, "transit answers 403")
+    found = await the_one("contracts")
+    assert found.found == "transit does not answer (ConnectError)"
+    assert "hunter2" not in repr(found)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

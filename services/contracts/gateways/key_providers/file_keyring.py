@@ -48,6 +48,14 @@ class FileKeyring:
                 return key.unwrap(wrapped)
         raise KeyUnknown(f"{wrapped.key_id} is not there")
 
+    async def has(self, key_id: str) -> bool:
+        """Whether the key of that name is there, in use or retired."""
+        try:
+            used = [_key_in(self.keys.file)]
+        except KeyUnknown:
+            used = []
+        return key_id in {key.key_id for key in (*used, *self._retired())}
+
     async def rewrap(self, wrapped: Sequence[WrappedKey]) -> list[WrappedKey]:
         return [await self.wrap(await self.unwrap(each), make=False) for each in wrapped]
 
