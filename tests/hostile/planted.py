@@ -178,7 +178,10 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     assert refund.status_code == 201, refund.text
     claim_id = await _a_claim(story)
     offered = await story.offered()
+    accepted = (await story.http.get(f"/v1/contracts/{story.contract}/acceptances")).json()["items"]
     return {
+        "acceptance_id": UUID(accepted[0]["id"]),
+        "code": "care-monthly-eur",
         "secret_id": UUID(kept.json()["id"]),
         "disclosure_id": UUID(disclosure.json()["id"]),
         "customer_id": story.customer_id,

@@ -176,12 +176,16 @@ async def read_agreement(version: str, _reader: Read, language: LanguageIn = Lan
 @router.get("/{version}/diff", callers=ANYONE, refusals=[NoSuchAgreement])
 async def diff_agreement(
     version: str,
-    against: Annotated[str, Query(max_length=agreements.LONGEST_VERSION, description="the older version")],
-    _reader: Read,
+    reader: Read,
+    against: Annotated[
+        str | None, Query(max_length=agreements.LONGEST_VERSION, description="default the one in effect")
+    ] = None,
     language: LanguageIn = Language.EN,
 ) -> AgreementDiffView:
     """What this version changes against another, clause by clause and word by word, and its parameters."""
-    old, new = (agreements.published().version(name) for name in (against, version))
+    published = agreements.published()
+    new = published.version(version)
+    old = published.current(reader.now) if against is None else published.version(against)
     return AgreementDiffView.of(old, new, language, await asyncio.to_thread(diff_of, old, new, language))
 
 

@@ -273,7 +273,10 @@ async def test_a_diff_is_of_versions_that_are_published(story: Story, two_versio
     assert (same.json()["sections"], same.json()["parameters"]) == ([], [])
     for path in ("/v1/agreements/2031-1/diff?against=2026-1", "/v1/agreements/2030-1/diff?against=1999-1"):
         assert problem(await story.http.get(path)) == (404, "NoSuchAgreement", None)
-    assert problem(await story.http.get("/v1/agreements/2030-1/diff")) == (422, "MalformedRequest", None)
+    by_default = (await story.http.get("/v1/agreements/2030-1/diff")).json()
+    assert (by_default["old_version"], by_default["new_version"]) == ("2026-1", "2030-1")
+    too_long = await story.http.get("/v1/agreements/2030-1/diff", params={"against": "9" * 41})
+    assert problem(too_long) == (422, "MalformedRequest", None)
 
 
 # On paper
