@@ -52,7 +52,9 @@ _WORDS = {
         "language": "语言",
     },
 }
-_UNPRINTABLE = re.compile(r"[^0-9A-Za-z._-]+")
+_NOT_PLAIN = re.compile(r"[^0-9A-Za-z._-]+")
+_NOT_LATIN = re.compile(r"[^\x20-\x7e\xa0-\xff\s]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printed(agreement: Agreement, language: Language) -> bytes:
@@ -92,7 +94,7 @@ def printed_accepted(text: str, acceptance: Acceptance) -> bytes:
 
 def response(content: bytes, name: str) -> Response:
     """To be saved under `name`, of which only plain characters are left."""
-    plain = _UNPRINTABLE.sub("_", name)[:120]
+    plain = _NOT_PLAIN.sub("_", name)[:120]
     return Response(
         content,
         media_type=MEDIA_TYPE,
@@ -108,15 +110,12 @@ class _Page:
     """A text with its chapters and clauses, and what is said below it."""
 
     def __init__(self, language: Language, text: str) -> None:
-        font = _LATIN
-        wrap = None
-        if language is Language.ZH:
-            pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
-            # It has one weight only.
-            pdfmetrics.registerFontFamily(_CHINESE, _CHINESE, _CHINESE, _CHINESE, _CHINESE)
-            font, wrap = _CHINESE, "CJK"
+        pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
+        # It has one weight only.
+        pdfmetrics.registerFontFamily(_CHINESE, _CHINESE, _CHINESE, _CHINESE, _CHINESE)
+        wrap = "CJK" if language is Language.ZH else None
         self._language = language
-        self._body = ParagraphStyle("body", fontName=font, fontSize=10, leading=15, spaceAfter=6, wordWrap=wrap)
+        self._body = ParagraphStyle("body", fontName=_LATIN, fontSize=10, leading=15, spaceAfter=6, wordWrap=wrap)
         self._head = ParagraphStyle("head", self._body, fontSize=12, leading=18, spaceBefore=8)
         self._title = ParagraphStyle("title", self._body, fontSize=15, leading=22, spaceAfter=10)
         # Hashes have no place to break at but anywhere.
@@ -128,10 +127,9 @@ class _Page:
     def _section(self, section: Section) -> None:
         if section.is_clause:
             first, *more = section.body.split("\n\n")
-            opening = f"<b>{escape(section.number)} {escape(section.title)}</b>&nbsp; {escape(first)}"
-            self._add(opening, self._body)
+            self._add(f"<b>{_markup(section.number)} {_markup(section.title)}</b>&nbsp; {_markup(first)}", self._body)
             for paragraph in more:
-                self._add(escape(paragraph), self._body)
+                self._add(_markup(paragraph), self._body)
         elif section.title:
             self.heading(f"{section.number} {section.title}")
             self._prose(section.body)
@@ -141,15 +139,15 @@ class _Page:
     def _prose(self, text: str) -> None:
         for paragraph in filter(None, text.split("\n\n")):
             title = paragraph.startswith("# ")
-            self._add(escape(paragraph.removeprefix("# ")), self._title if title else self._body)
+            self._add(_markup(paragraph.removeprefix("# ")), self._title if title else self._body)
 
     def heading(self, text: str) -> None:
-        self._add(escape(text), self._head)
+        self._add(_markup(text), self._head)
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
         self._story.append(Spacer(1, 4 * mm))
         for name, value in facts:
-            self._add(f"{escape(name)}: {escape(value)}", self._fact)
+            self._add(f"{_markup(name)}: {_markup(value)}", self._fact)
 
     def _add(self, markup: str, style: ParagraphStyle) -> None:
         self._story.append(Paragraph(markup, style))
@@ -172,3 +170,9 @@ class _Page:
         )
         document.build(self._story)
         return content.getvalue()
+
+
+def _markup(text: str) -> str:
+    """Latin in a font that every reader of PDFs brings; the rest in one that it takes from its system."""
+    safe = escape(_CONTROLS.sub(" ", text))
+    return _NOT_LATIN.sub(lambda found: f'<font name="{_CHINESE}">{found[0]}</font>', safe)

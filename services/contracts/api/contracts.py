@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from pydantic import AfterValidator, Field
 
 from services.contracts.api.customers import READERS, WRITERS
-from services.contracts.db import agreements, contracts
+from services.contracts.db import agreements, catalogue, contracts
 from services.contracts.domain.agreement import (
     AcceptedText,
     AgreementTextDiffers,
@@ -34,7 +34,7 @@ from services.contracts.use_cases import contracts as stories
 from services.contracts.use_cases import renewals
 from services.contracts.use_cases.contracts import Word
 from shared.kernel.channels import OralRequest
-from shared.kernel.errors import IllegalMove, StaleWrite
+from shared.kernel.errors import IllegalMove, Refusal, StaleWrite
 from shared.kit.db import Reader
 from shared.kit.fields import AmountOut, Body, Code, Flag, Line, Sha256, View
 from shared.kit.paging import Page, Paging
@@ -318,14 +318,26 @@ def _window(contract: Contract, now: datetime) -> WindowView:
 def _option(contract: Contract, matter: Matter, now: datetime) -> DecisionOption:
     parameters = agreements.published().version((contract.current or contract).agreement_version).parameters
     ruling = contract.rule_on(matter, now, refund_days=parameters.refund_window_days)
+    refusal = ruling.refusal
+    if refusal is None and matter is Matter.RENEW:
+        refusal = _outside_catalogue(contract, now)
     return DecisionOption(
         decision=matter,
-        allowed=ruling.allowed,
+        allowed=refusal is None,
         standing=ruling.standing,
-        clause=ruling.clause,
-        refusal=ruling.refusal.code() if ruling.refusal else None,
-        detail=ruling.refusal.detail if ruling.refusal else None,
+        clause=(refusal and refusal.cited_clause) or ruling.clause,
+        refusal=refusal.code() if refusal else None,
+        detail=refusal.detail if refusal else None,
     )
+
+
+def _outside_catalogue(contract: Contract, now: datetime) -> Refusal | None:
+    """Why the plan cannot be renewed into: it was withdrawn (3.1)."""
+    try:
+        catalogue.published().to_buy(contract.plan.code, now=now, agreement_version=contract.agreement_version)
+    except OutsideCatalogue as refusal:
+        return refusal
+    return None
 
 
 def _period(bought: ServicePeriod) -> PeriodView:

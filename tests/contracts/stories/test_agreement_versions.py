@@ -318,6 +318,16 @@ async def test_the_accepted_agreement_on_paper_says_what_was_accepted_and_by_who
     assert problem(none) == (404, "NoSuchAcceptance", None)
 
 
+async def test_any_name_and_channel_fits_on_paper(story: Story) -> None:
+    """Given a token whose subject is of another script and has marks in it, Then both are printed as they are."""
+    await story.drafted()
+    odd = story.service.as_role(Role.SUPPORT, subject="张三 <b>&amp; ünî")
+    answer = await odd.post(f"/v1/contracts/{story.contract}/accept", json=await story.offered())
+    assert answer.status_code == 200, answer.text
+    paper = await story.http.get(f"/v1/contracts/{story.contract}/agreement.pdf")
+    assert squeezed("张三 <b>&amp; ünî") in squeezed(printed(paper.content))
+
+
 def printed(content: bytes) -> str:
     return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
 

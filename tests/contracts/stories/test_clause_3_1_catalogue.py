@@ -112,7 +112,13 @@ async def test_a_withdrawn_plan_is_served_to_the_end_of_its_period_and_not_renew
     assert problem(answer) == (422, "OutsideCatalogue", "3.1")
     assert answer.json()["facts"]["offered"] == ["other-eur"]
     assert await story.told(RenewalRequested) == []
-    assert (await story.http.get(f"/v1/contracts/{story.contract}/window")).json()["decision"] is None
+    window = (await story.http.get(f"/v1/contracts/{story.contract}/window")).json()
+    options = {each["decision"]: (each["allowed"], each["refusal"], each["clause"]) for each in window["options"]}
+    assert (window["decision"], options["renew"], options["stop"]) == (
+        None,
+        (False, "OutsideCatalogue", "3.1"),
+        (True, None, "3.3"),
+    )
     assert (await story.do("stop")).status_code == 200
     bought = (await story.http.get(f"/v1/contracts/{story.contract}/plan")).json()
     assert (bought["version"], bought["offered"], bought["fee"]["minor"]) == (1, False, 24_900)
