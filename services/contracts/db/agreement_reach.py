@@ -12,7 +12,7 @@ from services.contracts.domain.agreement_reach import Certainty, Reached, Reache
 from services.contracts.domain.contract import SERVED
 from shared.kit.db import Reader
 
-_CLOSES_AT = sa.func.coalesce(periods.c.extended_until, periods.c.ends_at)
+closing = sa.func.coalesce(periods.c.extended_until, periods.c.ends_at)
 
 
 async def page(reader: Reader, span: Span, *, after: UUID | None, limit: int) -> list[Reached]:
@@ -25,7 +25,7 @@ async def page(reader: Reader, span: Span, *, after: UUID | None, limit: int) ->
             periods.c.plan_code,
             periods.c.months,
             periods.c.window_opens_at,
-            _CLOSES_AT.label("closes_at"),
+            closing.label("closes_at"),
         )
         .where(_reached(span))
         .order_by(contracts.c.id)
@@ -72,7 +72,7 @@ def _reached(span: Span) -> sa.ColumnElement[bool]:
         contracts.c.status.in_(sorted(SERVED)),
         columns.period_index >= contracts.c.current_index,
         columns.choice.is_(None),
-        _CLOSES_AT > span.since,
+        closing > span.since,
     ]
     if span.until is not None:
         conditions.append(columns.window_opens_at < span.until)
