@@ -63,7 +63,7 @@ WHERE c.customer_id IN touched AND p.status = 'paid' AND (i.id IS NULL OR i.tota
 """,
     "a service that runs or ran is registered by a paid period": f"""
 SELECT c.customer_id, c.id {_CURRENT}
-WHERE c.customer_id IN touched AND c.status IN ('active', 'held', 'expired') AND p.status <> 'paid'
+WHERE c.customer_id IN touched AND c.status IN ('active', 'extended', 'held', 'expired') AND p.status <> 'paid'
 """,
     "a service starts at the instant of the audit": """
 SELECT b.customer_id, p.contract_id FROM contracts.periods p JOIN billing.payments b ON b.id = p.payment_id
@@ -81,6 +81,11 @@ FROM contracts.contracts c JOIN contracts.periods p ON p.contract_id = c.id
 WHERE c.customer_id IN touched AND p.zone <> c.zone
 """,
     "a window's opening is told once": _told_once("service-expiring", "contract_id", "period_index"),
+    "nobody answers what they explained, and an extension was explained in time": """
+SELECT customer_id, id FROM contracts.extensions WHERE customer_id IN touched
+  AND (decided_by = requested_by OR requested_at >= period_ends_at OR extended_until <= period_ends_at)
+""",
+    "a period is extended once": _told_once("service-extended", "contract_id", "period_index"),
     "a service is registered once": _told_once("service-registered", "contract_id"),
     "a period is renewed once": _told_once("service-renewed", "contract_id", "period_index"),
     "an invoice is issued once": _told_once("invoice-issued", "subject_id"),
@@ -95,12 +100,14 @@ WHERE t.kind = 'service-expiring' AND t.customer_id IN touched AND t.at < p.wind
     "a held service has a payment that was reported before the end": f"""
 SELECT c.customer_id, c.id {_CURRENT} WHERE c.status = 'held' AND c.customer_id IN touched AND NOT EXISTS (
   SELECT 1 FROM billing.payments b
-  WHERE b.contract_id = c.id AND b.period_index = c.current_index + 1 AND b.reported_at < p.ends_at)
+  WHERE b.contract_id = c.id AND b.period_index = c.current_index + 1
+    AND b.reported_at < coalesce(p.extended_until, p.ends_at))
 """,
     "a payment in audit that is known holds the service": f"""
 SELECT c.customer_id, c.id {_CURRENT}
 JOIN contracts.payments b ON b.contract_id = c.id AND b.period_index = c.current_index + 1
-WHERE c.status = 'expired' AND c.customer_id IN touched AND b.verdict IS NULL AND b.reported_at < p.ends_at
+WHERE c.status = 'expired' AND c.customer_id IN touched AND b.verdict IS NULL
+  AND b.reported_at < coalesce(p.extended_until, p.ends_at)
   AND EXISTS (SELECT 1 FROM contracts.periods n
     WHERE n.contract_id = c.id AND n.period_index = c.current_index + 1 AND n.status = 'awaiting_payment')
   AND NOT EXISTS (SELECT 1 FROM contracts.contract_servers s JOIN contracts.contract_servers o
@@ -109,6 +116,7 @@ WHERE c.status = 'expired' AND c.customer_id IN touched AND b.verdict IS NULL AN
     "no service runs half a day beyond its end": f"""
 SELECT c.customer_id, c.id {_CURRENT}, present
 WHERE c.status = 'active' AND p.ends_at <= present.now - 43200000000
+  OR c.status = 'extended' AND coalesce(p.extended_until, 0) <= present.now - 43200000000
 """,
     "no backup is made of a service known to have ended": """
 SELECT r.customer_id, r.id || ' of slot ' || r.slot_at
@@ -179,7 +187,8 @@ SELECT c.customer_id, c.id FROM contracts.contracts c WHERE c.customer_id IN tou
     "a renewal that was asked for in time is billed": """
 SELECT c.customer_id, c.id FROM contracts.contracts c
 JOIN contracts.periods p ON p.contract_id = c.id AND p.period_index = c.current_index + 1
-WHERE c.customer_id IN touched AND c.status IN ('active', 'held') AND p.status = 'awaiting_payment' AND NOT EXISTS (
+WHERE c.customer_id IN touched AND c.status IN ('active', 'extended', 'held')
+  AND p.status = 'awaiting_payment' AND NOT EXISTS (
   SELECT 1 FROM billing.invoices i
   WHERE i.contract_id = c.id AND i.period_index = p.period_index AND i.status <> 'void')
 """,
@@ -203,7 +212,7 @@ JOIN contracts.periods b ON b.contract_id = i.contract_id AND b.period_index = i
 LEFT JOIN contracts.periods p ON p.contract_id = i.contract_id AND p.period_index = i.period_index
 WHERE i.customer_id IN touched AND i.status = 'paid' AND coalesce(p.status, '') <> 'paid'
   AND NOT EXISTS (SELECT 1 FROM billing.payments y
-    WHERE y.invoice_id = i.id AND y.status = 'approved' AND y.reported_at >= b.ends_at)
+    WHERE y.invoice_id = i.id AND y.status = 'approved' AND y.reported_at >= coalesce(b.extended_until, b.ends_at))
   AND NOT EXISTS (SELECT 1 FROM told t WHERE t.kind = 'renewal-refused' AND t.contract_id = i.contract_id
     AND t.period_index = i.period_index)
 """,
@@ -217,16 +226,18 @@ WHERE c.customer_id IN touched AND p.period_index <= c.current_index AND p.windo
     "no service runs beyond a period that is paid": f"""
 SELECT c.customer_id, c.id {_CURRENT}, present
 WHERE c.status = 'active' AND p.ends_at <= present.now
+  OR c.status = 'extended' AND (p.ends_at > present.now OR coalesce(p.extended_until, 0) <= present.now)
 """,
     "a held service has a payment in audit that was reported before the end": f"""
 SELECT c.customer_id, c.id {_CURRENT} WHERE c.status = 'held' AND c.customer_id IN touched AND NOT EXISTS (
   SELECT 1 FROM billing.payments b WHERE b.contract_id = c.id AND b.period_index = c.current_index + 1
-    AND b.reported_at < p.ends_at AND b.status = 'reported')
+    AND b.reported_at < coalesce(p.extended_until, p.ends_at) AND b.status = 'reported')
 """,
     "a service that expired has nothing in audit that could hold it": f"""
 SELECT c.customer_id, c.id {_CURRENT}
 JOIN billing.payments b ON b.contract_id = c.id AND b.period_index = c.current_index + 1
-WHERE c.status = 'expired' AND c.customer_id IN touched AND b.status = 'reported' AND b.reported_at < p.ends_at
+WHERE c.status = 'expired' AND c.customer_id IN touched AND b.status = 'reported'
+  AND b.reported_at < coalesce(p.extended_until, p.ends_at)
   AND EXISTS (SELECT 1 FROM contracts.periods n
     WHERE n.contract_id = c.id AND n.period_index = c.current_index + 1 AND n.status = 'awaiting_payment')
   AND NOT EXISTS (SELECT 1 FROM contracts.contract_servers s JOIN contracts.contract_servers o
@@ -243,7 +254,7 @@ SELECT c.customer_id, s.server_id || ' ' || c.status || ' ' || count(p.id)
 FROM contracts.contracts c JOIN contracts.contract_servers s ON s.contract_id = c.id
 LEFT JOIN backup.protections p ON p.contract_id = c.id AND p.server_id = s.server_id AND p.status = 'active'
 WHERE c.customer_id IN touched GROUP BY c.id, s.server_id
-HAVING count(p.id) <> (c.status IN ('active', 'held'))
+HAVING count(p.id) <> (c.status IN ('active', 'extended', 'held'))
 """,
     "backups run on time": """
 SELECT p.customer_id, p.id FROM backup.protections p, present

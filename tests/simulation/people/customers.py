@@ -19,9 +19,17 @@ from services.contracts.domain.agreement import AcceptedText, AgreementTextDiffe
 from services.contracts.domain.catalogue import OutsideCatalogue
 from services.contracts.domain.contract import NoSuchContract
 from services.contracts.domain.customer import NoSuchCustomer
-from services.contracts.domain.decision_table import AfterTheEnd, AlreadyDecided, NothingToWithdraw, NotRegistered
+from services.contracts.domain.decision_table import (
+    AfterTheEnd,
+    AlreadyDecided,
+    AlreadyExplained,
+    ExplainedTooLate,
+    NothingToExtend,
+    NothingToWithdraw,
+    NotRegistered,
+)
 from services.contracts.domain.server import ServerInAnotherContract
-from services.contracts.use_cases import contracts, customers, renewals, work_requests
+from services.contracts.use_cases import contracts, customers, extensions, renewals, work_requests
 from services.contracts.use_cases.contracts import Word
 from services.notify.domain import contact
 from services.notify.use_cases import contacts
@@ -49,6 +57,11 @@ PLANS = {
     "care-quarterly-eur": 10.0, "care-quarterly-usd": 5.0, "care-quarterly-cny": 3.0,
     "care-monthly-eur": 3.0, "essential-monthly-usd": 3.0, "essential-monthly-cny": 2.0,
 }  # fmt: skip
+STYLES = {
+    "standing": 20.0, "window": 40.0, "second": 8.0, "late": 3.0, "stop": 6.0, "wavering": 8.0, "nothing": 8.0,
+    "pleading": 8.0,
+}  # fmt: skip
+"""How a customer decides at the end of a period."""
 FOREIGN = UUID(int=1)
 
 
@@ -298,6 +311,8 @@ class Customer:
                 self.payer.hear_of_audit(told)
             case "service-registered" | "service-renewed":
                 self._hear_of_period(told)
+            case "service-extended":
+                self._hear_of_extension(told)
             case "service-expired":
                 if not self.known[told.id_of("contract_id")].over:
                     self._end(told.id_of("contract_id"))
@@ -314,6 +329,12 @@ class Customer:
         if self.dice.falls(0.15):
             self.agenda.at(self.dice.moment(starts_at, ends_at + DAY), lambda: self.ask_for_work(contract_id))
 
+    def _hear_of_extension(self, told: Told) -> None:
+        """There is more time to pay; who has planned a purchase meanwhile does so all the same."""
+        known = self.known[told.id_of("contract_id")]
+        known.ends[int(told.data["period_index"])] = datetime.fromisoformat(told.data["extended_until"])
+        known.over = False
+
     def _plan_decision(self, contract_id: UUID, starts_at: datetime, ends_at: datetime) -> None:
         def renew(at: datetime) -> None:
             self.agenda.at(at, lambda: self.renew(contract_id))
@@ -322,9 +343,7 @@ class Customer:
             self.agenda.at(at, lambda: self.stop(contract_id))
 
         opens_at = ends_at - 3 * DAY
-        style = self.dice.one_of(
-            {"standing": 20, "window": 40, "second": 8, "late": 3, "stop": 6, "wavering": 8, "nothing": 10}
-        )
+        style = self.dice.one_of(STYLES)
         match style:
             case "standing":
                 renew(self.dice.moment(starts_at, opens_at))
@@ -339,6 +358,12 @@ class Customer:
             case "wavering":
                 for _change in range(self.dice.random.randint(2, 4)):
                     (renew if self.dice.falls(0.6) else stop)(self.dice.moment(starts_at, ends_at))
+            case "pleading":
+                self.agenda.at(self.dice.moment(opens_at - 4 * DAY, ends_at + HOUR), lambda: self.explain(contract_id))
+                if self.dice.falls(0.8):
+                    renew(self.dice.moment(opens_at, ends_at + 9 * DAY))
+                elif self.dice.falls(0.3):
+                    stop(ends_at + self.dice.between(HOUR, 9 * DAY))
 
     # Deciding
 
@@ -351,6 +376,27 @@ class Customer:
             await self.do("contracts", "renew by phone", renew(oral, self.id), must=(OralRequest,))
             await self.do("contracts", "another renews", renew(self.word(), FOREIGN), must=(NoSuchContract,))
         await self.do("contracts", "renew", renew(self.word(), self.id), may=(AfterTheEnd, AlreadyDecided))
+
+    async def explain(self, contract_id: UUID) -> None:
+        def explain(channel: str, only_customer: UUID) -> Any:
+            return lambda tx: extensions.explain_circumstances(
+                tx,
+                contract_id,
+                only_customer=only_customer,
+                reason="The bank is closed after the flood of last week.",
+                until_on=None,
+                channel=channel,
+            )
+
+        if self.dice.falls(0.2):
+            await self.do("contracts", "explain by phone", explain("phone", self.id), must=(OralRequest,))
+            await self.do("contracts", "another explains", explain("api", FOREIGN), must=(NoSuchContract,))
+        await self.do(
+            "contracts",
+            "explain circumstances",
+            explain(self.channel(), self.id),
+            may=(ExplainedTooLate, AlreadyExplained, NothingToExtend, AlreadyDecided),
+        )
 
     async def stop(self, contract_id: UUID) -> None:
         await self.do(

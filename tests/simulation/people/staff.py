@@ -1,12 +1,16 @@
-"""Finance audits what customers report, slowly at times."""
+"""Finance audits what customers report, slowly at times; support answers who explains special circumstances."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.billing.domain.payment import OwnEntry
 from services.billing.use_cases import payments
+from services.contracts.domain.decision_table import AlreadyDecided, NothingToExtend
+from services.contracts.domain.extension import ExtensionOutOfRange
+from services.contracts.domain.server import ServerInAnotherContract
+from services.contracts.use_cases import extensions
 from shared.kernel.errors import IllegalMove
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, Company
@@ -29,6 +33,9 @@ class Staff:
             self._plan_audit(told)
         elif told.kind == "work-requested":
             self.technicians.hear(told)
+        elif told.kind == "extension-requested":
+            # Some are answered when the period is over.
+            self.company.agenda.after(self.dice.between(HOUR, 9 * DAY), lambda: self.answer_extension(told))
 
     def _plan_audit(self, told: Told) -> None:
         speed = self.dice.one_of({"quick": 30, "usual": 55, "slow": 15})
@@ -42,6 +49,32 @@ class Staff:
         if self.dice.falls(0.03):
             # A colleague who decides as well, and otherwise.
             self.company.agenda.after(self.dice.between(shortest, longest), lambda: self.audit(told, not approves))
+
+    async def answer_extension(self, told: Told) -> None:
+        """Grace grants most for some days, and Linus refuses the others."""
+        ends_at = datetime.fromisoformat(told.data["ends_at"])
+        until_on = (max(ends_at, self.company.clock.now()) + self.dice.between(DAY, 32 * DAY)).date()
+        granted = self.dice.falls(0.75) and await self._answer(told, until_on, by="support:grace")
+        if not granted:
+            # Also what cannot be granted any more, or not so long.
+            await self._answer(told, None, by="support:linus")
+
+    async def _answer(self, told: Told, until_on: date | None, *, by: str) -> bool:
+        """`until_on`: granted through that day, or refused; whether it was done."""
+        extension_id: UUID = told.id_of("extension_id")
+        answer = await self.company.command(
+            "contracts",
+            told.customer_id,
+            f"extend to {until_on}" if until_on else "refuse to extend",
+            lambda tx: (
+                extensions.approve_extension(tx, extension_id, until_on=until_on)
+                if until_on
+                else extensions.refuse_extension(tx, extension_id, reason="A holiday is not special.")
+            ),
+            by=by,
+            may=(AlreadyDecided, ExtensionOutOfRange, NothingToExtend, ServerInAnotherContract),
+        )
+        return answer.refusal is None
 
     async def audit(self, told: Told, approves: bool) -> None:
         """Ada tries her own entries first; Bob does those."""
