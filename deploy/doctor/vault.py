@@ -44,10 +44,10 @@ async def look(patient: Patient) -> list[Finding]:
 
 async def _wrapped_by(patient: Patient) -> list[tuple[str, int]]:
     """None also where the database does not tell, which is said about the database."""
-    by_key = sa.select(secret_values.c.key_id, sa.func.count()).group_by(secret_values.c.key_id)
+    by_key = sa.select(secret_values.c.key_id, sa.func.count().label("secrets")).group_by(secret_values.c.key_id)
     try:
         async with reading(url_of(patient, "contracts")) as reader:
             rows = await reader.rows(by_key.order_by(secret_values.c.key_id)) if reader else []
     except NO_ANSWER:
         return []
-    return [(key_id, count) for key_id, count in rows]
+    return [(row.key_id, row.secrets) for row in rows]

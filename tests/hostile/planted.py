@@ -173,8 +173,8 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     }
     disclosure = await story.http.post(f"/v1/contracts/{story.contract}/disclosures", json=disclosed)
     assert disclosure.status_code == 201, disclosure.text
-    body = {"period_index": 1, "ground": "dissatisfied", "channel": "portal"}
-    refund = await story.http.post(f"/v1/contracts/{story.contract}/refund-requests", json=body)
+    asked = {"period_index": 1, "ground": "dissatisfied", "channel": "portal"}
+    refund = await story.http.post(f"/v1/contracts/{story.contract}/refund-requests", json=asked)
     assert refund.status_code == 201, refund.text
     claim_id = await _a_claim(story)
     offered = await story.offered()

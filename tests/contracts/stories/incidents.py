@@ -112,7 +112,7 @@ class IncidentStory(Story):
         """Work on the server is under way from now on."""
         return await under_way(self)
 
-    async def backed_up(self, *, at: datetime, run_id: UUID | None = None) -> BackupCompleted:
+    async def run_told(self, *, at: datetime, run_id: UUID | None = None) -> BackupCompleted:
         """The backup service tells of a run whose snapshot was found again."""
         fact = BackupCompleted(
             customer_id=self.customer_id,

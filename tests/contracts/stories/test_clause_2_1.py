@@ -100,10 +100,10 @@ async def test_an_undetermined_cause_cannot_be_decided(story: IncidentStory) -> 
 
 async def test_the_decision_keeps_the_facts_that_it_was_made_from(story: IncidentStory) -> None:
     """Given a backup before and one after, When it is decided, Then the last verified one before is among the facts."""
-    before = await story.backed_up(at=HAPPENED)
+    before = await story.run_told(at=HAPPENED)
     work = await story.maintenance()
     await story.reported()
-    await story.backed_up(at=HAPPENED)
+    await story.run_told(at=HAPPENED)
     await story.determines("crash-during-maintenance", data_lost=True, work_request_id=work)
     await story.tries_recovery("failed")
     await story.decides()

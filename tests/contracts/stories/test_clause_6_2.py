@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -315,7 +316,7 @@ async def test_an_incident_after_the_refund_is_not_in_a_served_time(story: Refun
     ],
     ids=str,
 )
-async def test_no_other_request_is_taken(story: RefundStory, changes: dict[str, object]) -> None:
+async def test_no_other_request_is_taken(story: RefundStory, changes: dict[str, Any]) -> None:
     await story.active()
     assert (await story.ask_back(**{"period_index": 1, **changes})).status_code == 422
     assert await story.told(RefundRequested) == []

@@ -43,7 +43,7 @@ async def story(service: ServiceUnderTest) -> IncidentStory:
     """Given maintenance in which a disk broke, a loss that was exempt, and an appeal that was upheld."""
     story = IncidentStory(service)
     await story.served()
-    await story.backed_up(at=HAPPENED - timedelta(hours=13))
+    await story.run_told(at=HAPPENED - timedelta(hours=13))
     await story.service.tell(a_notice(story))
     work = await story.maintenance()
     await story.declares_unmet()

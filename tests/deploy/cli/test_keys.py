@@ -257,7 +257,7 @@ def test_the_key_of_the_vault_is_replaced_and_every_secret_opens_with_the_new_on
     assert nothing.returncode == 1
     assert "no other can follow it" in nothing.stderr
     for number in range(3):
-        on("contracts", lambda runtime, number=number: a_secret(runtime, f"opens nothing {number}"))
+        on("contracts", partial(a_secret, value=f"opens nothing {number}"))
     before = wrapped_by()[0]
     done = told("keys", "rotate", "vault")
     assert (done["secrets"], done["stays"], done["take_away"]) == (3, [], None)
