@@ -92,9 +92,11 @@ async def by_the_customer(reader: Reader, contract_id: UUID, server_id: UUID, at
     return None if row is None else _disclosure(row)
 
 
-async def count_overdue(reader: Reader) -> int:
-    count: int = await reader.scalar(sa.select(sa.func.count()).select_from(table).where(sa.text("status = 'overdue'")))
-    return count
+async def first_overdue(reader: Reader) -> datetime | None:
+    """By when the one that is overdue longest was to be replaced."""
+    query = sa.select(sa.func.min(table.c.replace_by, type_=table.c.replace_by.type))
+    found: datetime | None = await reader.scalar(query.where(sa.text("status = 'overdue'")))
+    return found
 
 
 def _found(row: sa.Row[Any] | None) -> Disclosure:

@@ -10,13 +10,18 @@ from shared.kit.measuring import Reading
 
 IN_WINDOW = Gauge("mainstay_contracts_in_window", "Contracts between their window's opening and their end", ["service"])
 
-ROTATIONS_OVERDUE = Gauge(
-    "mainstay_contracts_rotations_overdue", "Disclosed secrets not replaced within the agreement's hours", ["service"]
+ROTATION_OVERDUE = Gauge(
+    "mainstay_rotation_overdue_seconds", "How long a disclosed secret has been due to be replaced", ["service"]
 )
 
 
 async def measure(reader: Reader) -> list[Reading]:
     return [
         Reading(IN_WINDOW, await contracts.count_in_window(reader)),
-        Reading(ROTATIONS_OVERDUE, await disclosures.count_overdue(reader)),
+        Reading(ROTATION_OVERDUE, await _overdue_seconds(reader)),
     ]
+
+
+async def _overdue_seconds(reader: Reader) -> float:
+    due = await disclosures.first_overdue(reader)
+    return max((reader.now - due).total_seconds(), 0.0) if due else 0.0

@@ -61,6 +61,7 @@ def unproven(status: str) -> str:
 
 AUDIT_QUEUE = 'mainstay_audit_queue_age_seconds{service="billing"}'
 BREACH = 'mainstay_recovery_point_breach_seconds{service="backup"}'
+ROTATION = 'mainstay_rotation_overdue_seconds{service="contracts"}'
 PARKED = 'mainstay_consumer_oldest_parked_seconds{consumer="contracts"}'
 LEASES = 'mainstay_bus_lease_changes_total{group="billing-relay",change="taken"}'
 PASSED = 'mainstay_consumer_retention_passed{consumer="notify",topic="billing.invoice",partition="3"}'
@@ -74,6 +75,7 @@ ALERTS: dict[str, Case] = {
     "AuditQueueOld": gauge(AUDIT_QUEUE, over=DAY + 60, under=DAY - 60),
     "AuditQueueHoldsCustomers": gauge(AUDIT_QUEUE, over=3 * DAY + 60, under=3 * DAY - 60),
     "RecoveryPointBreached": gauge(BREACH, over=7_260, under=7_140),
+    "DisclosedSecretNotReplaced": gauge(ROTATION, over=60, under=0),
     "LegalNoticeLate": Case(
         {unproven("pending"): steady(3_700)},
         {unproven("pending"): steady(3_500), unproven("waiting_for_contact"): steady(30 * DAY)},
