@@ -7,7 +7,7 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 
 from shared.kernel.money import LARGEST_MINOR, Money, exponent_of
 
@@ -44,6 +44,11 @@ def _plain(text: str) -> str:
 def _plain_lines(text: str) -> str:
     _plain(text.replace("\n", " ").replace("\t", " "))
     return text
+
+
+def _plain_secret(value: SecretStr) -> SecretStr:
+    _plain_lines(value.get_secret_value().replace("\r", " "))
+    return value
 
 
 def _only_text(value: Any) -> Any:
@@ -105,6 +110,8 @@ Paragraph = Annotated[
     BeforeValidator(_normal),
 ]
 """Up to 4,000 characters, line breaks allowed."""
+SecretText = Annotated[SecretStr, AfterValidator(_plain_secret)]
+"""Exactly as it was sent, never shown; line breaks of every kind allowed."""
 Code = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
 """A catalogue code."""
 Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]

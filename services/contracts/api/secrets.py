@@ -28,7 +28,7 @@ from services.contracts.domain.work_request import NoSuchWorkRequest, NotTheTech
 from services.contracts.use_cases import secrets as stories
 from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove, StaleWrite
-from shared.kit.fields import Body, Line, View
+from shared.kit.fields import Body, Line, SecretText, View
 from shared.kit.paging import Page, Paging
 from shared.kit.routing import CallerIn, CommandIn, HouseRouter, Read, RuntimeIn, Tx
 
@@ -36,17 +36,12 @@ router = HouseRouter("/v1", tag="vault")
 
 
 def _fits(value: SecretStr) -> SecretStr:
-    try:
-        size = len(value.get_secret_value().encode())
-    except UnicodeEncodeError:
-        raise ValueError("must be a text in Unicode") from None
-    if not 1 <= size <= LARGEST_VALUE_BYTES:
+    if not 1 <= len(value.get_secret_value().encode()) <= LARGEST_VALUE_BYTES:
         raise ValueError(f"must have 1 to {LARGEST_VALUE_BYTES} bytes in UTF-8")
     return value
 
 
-Value = Annotated[SecretStr, AfterValidator(_fits)]
-"""Exactly as it was sent: nothing is trimmed or normalised."""
+Value = Annotated[SecretText, AfterValidator(_fits)]
 
 
 class KeepSecret(Body):
@@ -140,13 +135,12 @@ async def list_secrets(server_id: UUID, reader: Read, caller: CallerIn, paging: 
 
 
 @router.post(
-    "/servers/{server_id}/secrets/{secret_id}/replace",
+    "/secrets/{secret_id}/replace",
     callers=WRITERS,
     confidential=True,
     refusals=[NoSuchSecret, OralRequest, IllegalMove, ReplacedMeanwhile, StaleWrite, VaultKeyAway],
 )
 async def replace_secret(
-    server_id: UUID,
     secret_id: UUID,
     body: ReplaceSecret,
     command: CommandIn,
@@ -158,7 +152,6 @@ async def replace_secret(
         command,
         runtime.gateways.vault_keys,
         secret_id,
-        server_id=server_id,
         only_customer=caller.only_customer,
         replaces=body.replaces,
         value=body.value.get_secret_value(),
@@ -168,15 +161,13 @@ async def replace_secret(
 
 
 @router.post(
-    "/servers/{server_id}/secrets/{secret_id}/remove",
+    "/secrets/{secret_id}/remove",
     callers=WRITERS,
     refusals=[NoSuchSecret, OralRequest, IllegalMove, StaleWrite],
 )
-async def remove_secret(server_id: UUID, secret_id: UUID, body: RemoveSecret, tx: Tx, caller: CallerIn) -> SecretView:
+async def remove_secret(secret_id: UUID, body: RemoveSecret, tx: Tx, caller: CallerIn) -> SecretView:
     """Have the vault forget the value."""
-    secret = await stories.remove_secret(
-        tx, secret_id, server_id=server_id, only_customer=caller.only_customer, channel=body.channel
-    )
+    secret = await stories.remove_secret(tx, secret_id, only_customer=caller.only_customer, channel=body.channel)
     return SecretView.of(secret)
 
 

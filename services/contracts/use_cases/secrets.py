@@ -15,7 +15,6 @@ from uuid import UUID
 from services.contracts.db import agreements, bookings, contracts, secrets, servers, work_requests
 from services.contracts.domain.secret import (
     MOST_SECRETS,
-    NoSuchSecret,
     ReplacedMeanwhile,
     RevealedTooOften,
     SealedValue,
@@ -92,7 +91,6 @@ async def replace_secret(
     keys: KeyProvider,
     secret_id: UUID,
     *,
-    server_id: UUID,
     only_customer: UUID | None,
     replaces: int,
     value: str,
@@ -103,11 +101,11 @@ async def replace_secret(
     Raises NoSuchSecret, OralRequest, IllegalMove, ReplacedMeanwhile, VaultKeyAway.
     """
     async with command.reading() as reader:
-        await _of_server(reader, secret_id, server_id, only_customer)
+        seen = await secrets.get(reader, secret_id, only_customer=only_customer)
         data_key, wrapped = await _wrapped(reader, keys)
     async with command.transaction() as tx:
-        await _check_channel(tx, server_id, channel)
-        concerned = await replacements.lock_contracts(tx, server_id, secret_id)
+        await _check_channel(tx, seen.server_id, channel)
+        concerned = await replacements.lock_contracts(tx, seen.server_id, secret_id)
         secret = await secrets.get_for_update(tx, secret_id, only_customer=only_customer)
         secret.replace(replaces=replaces, now=tx.now)
         await secrets.save(tx, secret)
@@ -117,13 +115,10 @@ async def replace_secret(
     return secret
 
 
-async def remove_secret(
-    tx: Transaction, secret_id: UUID, *, server_id: UUID, only_customer: UUID | None, channel: str
-) -> Secret:
+async def remove_secret(tx: Transaction, secret_id: UUID, *, only_customer: UUID | None, channel: str) -> Secret:
     """The value is gone; raises NoSuchSecret, OralRequest, IllegalMove."""
-    await _of_server(tx, secret_id, server_id, only_customer)
-    await _check_channel(tx, server_id, channel)
     secret = await secrets.get_for_update(tx, secret_id, only_customer=only_customer)
+    await _check_channel(tx, secret.server_id, channel)
     secret.remove(by=tx.actor, now=tx.now)
     await secrets.save(tx, secret)
     await secrets.drop_value(tx, secret.id)
@@ -214,13 +209,6 @@ def _sealed(tx: Transaction, secret: Secret, value: str, data_key: bytes, wrappe
         kept_at=tx.now,
         kept_by=tx.actor,
     )
-
-
-async def _of_server(reader: Reader, secret_id: UUID, server_id: UUID, only_customer: UUID | None) -> Secret:
-    secret = await secrets.get(reader, secret_id, only_customer=only_customer)
-    if secret.server_id != server_id:
-        raise NoSuchSecret()
-    return secret
 
 
 async def _check_channel(tx: Transaction, server_id: UUID, channel: str) -> None:

@@ -176,6 +176,7 @@ async def test_what_cannot_be_kept_is_refused_without_being_repeated(story: Vaul
         ({"value": "x" * 65_537}, malformed),
         ({"value": None}, malformed),
         ({"value": "x" * 300_000}, (413, "TooLarge", None)),
+        ({"value": "a\x00b"}, malformed),
         ({"name": "root\x00"}, malformed),
         ({"name": "\u202eroot"}, malformed),
         ({"name": "x" * 201}, malformed),

@@ -30,7 +30,7 @@ class VaultStory(WorkStory):
     async def on_secret(
         self, verb: str, body: dict[str, Any], *, by: httpx.AsyncClient | None = None
     ) -> httpx.Response:
-        path = f"/v1/servers/{self.server_ids[0]}/secrets/{self.secret}/{verb}"
+        path = f"/v1/secrets/{self.secret}/{verb}"
         return await (by or self.http).post(path, json={"channel": "portal", **body})
 
     async def replaced(self, value: str = NEXT_VALUE, *, replaces: int = 1) -> None:

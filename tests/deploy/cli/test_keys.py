@@ -256,8 +256,8 @@ def test_the_key_of_the_vault_is_replaced_and_every_secret_opens_with_the_new_on
     nothing = mainstay("keys", "rotate", "vault")
     assert nothing.returncode == 1
     assert "no other can follow it" in nothing.stderr
-    for number in range(3):
-        on("contracts", partial(a_secret, value=f"opens nothing {number}"))
+    for _ in range(3):
+        on("contracts", lambda runtime: a_secret(runtime, "opens nothing"))
     before = wrapped_by()[0]
     done = told("keys", "rotate", "vault")
     assert (done["secrets"], done["stays"], done["take_away"]) == (3, [], None)
