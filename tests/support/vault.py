@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from services.contracts.db import customers, servers
+from services.contracts.db import customers, secrets, servers
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.customer import Customer
-from services.contracts.domain.secret import SecretKind
+from services.contracts.domain.secret import SecretKind, bound_to
 from services.contracts.domain.server import Server
+from services.contracts.gateways import envelope
+from services.contracts.gateways.key_providers.provider import WrappedKey
 from services.contracts.use_cases.secrets import keep_secret
 from shared.kernel.ids import new_id
 from shared.kit.commands import Command
@@ -43,3 +45,13 @@ async def a_secret(runtime: Runtime, value: str) -> UUID:
         channel="portal",
     )
     return secret.id
+
+
+async def the_value(runtime: Runtime, secret_id: UUID) -> str:
+    """Opened with the key that the installation has."""
+    async with runtime.database.reading() as reader:
+        secret = await secrets.get(reader, secret_id, only_customer=None)
+        sealed = await secrets.value_of(reader, secret_id)
+    data_key = await runtime.gateways.vault_keys.unwrap(WrappedKey(sealed.key_id, sealed.wrapped_key))
+    place = bound_to(secret.server_id, secret.id, sealed.number)
+    return envelope.unseal(sealed.nonce, sealed.ciphertext, data_key, place).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import shutil
@@ -24,6 +25,7 @@ from tests.deploy.cli.telling import next_number, seal_rows
 from tests.deploy.cli.test_commands import changing, mainstay, on, told
 from tests.deploy.moving.conftest import Company, issue, records_on_the_log
 from tests.infrastructure.restic import ResticBinary
+from tests.support.vault import a_secret, the_value
 
 
 def test_all_of_it_is_there_again_and_goes_on(company: Company) -> None:
@@ -41,6 +43,22 @@ def test_all_of_it_is_there_again_and_goes_on(company: Company) -> None:
     assert (new / "keys/audit.pem").read_bytes() == (company.folder / "keys/audit.pem").read_bytes()
     assert (new / "keys/audit.pem").stat().st_mode & 0o777 == 0o600
     assert next_number() == "MS-2026-000002"
+
+
+def test_secrets_open_where_they_are_restored_and_their_key_leaves_sealed_only(company: Company) -> None:
+    value = "a password that is in no file"
+    secret_id = on("contracts", lambda runtime: a_secret(runtime, value))
+    key = (company.folder / "keys/vault.key").read_bytes()
+    hidden = (value.encode(), key, key.hex().encode(), base64.b64encode(key))
+    company.back_up()
+    for path in company.backup.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        assert not any(each in content for each in hidden), path
+    new = company.go_to("new")
+    company.restore()
+    assert (new / "keys/vault.key").read_bytes() == key
+    assert on("contracts", lambda runtime: the_value(runtime, secret_id)) == value
 
 
 def test_a_parked_event_goes_to_the_partition_in_which_its_key_goes_on(company: Company) -> None:
