@@ -228,6 +228,14 @@ def test_granted_after_the_end_it_brings_the_service_back(held: bool) -> None:
     assert names(happened) == (["Extended"] if held else ["Extended", "RenewalRequested"])
 
 
+def test_stopping_before_it_begins_ends_the_service_with_the_period() -> None:
+    contract = an_active_contract()
+    contract.explain(IN_WINDOW)
+    contract.extend(1, UNTIL, IN_WINDOW)
+    contract.stop(IN_WINDOW)
+    assert contract.catch_up(END)[-1] == Expired(contract.periods[1], END, EndReason.STOPPED_BY_CUSTOMER)
+
+
 def test_stopping_in_it_ends_the_service_at_once() -> None:
     contract = an_active_contract()
     contract.explain(IN_WINDOW)
