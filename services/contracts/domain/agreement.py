@@ -78,15 +78,6 @@ class Parameters:
     warranty_lasts: str | int
     refund_window_days: int | None = None
 
-    def __post_init__(self) -> None:
-        if isinstance(self.warranty_lasts, str) and self.warranty_lasts != UNTIL_THE_SERVICE_ENDS:
-            raise ValueError(f"warranty_lasts is a number of days, or {UNTIL_THE_SERVICE_ENDS}")
-        limits = {"warranty_lasts": 1, "warranty_starts_after_days": 0, "refund_window_days": 1}
-        for name, least in limits.items():
-            value = getattr(self, name)
-            if isinstance(value, int) and value < least:
-                raise ValueError(f"{name} is {least} at least")
-
     def mailing_fee(self, currency: str) -> Money:
         """The fee for mailing a paper bill; raises MailingFeeUnknown."""
         try:

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from services.contracts.domain.agreement import Parameters
+from services.contracts.domain.agreement import UNTIL_THE_SERVICE_ENDS, Parameters
 
 BOUNDS = {"minutes": (1, 10_080), "hours": (1, 8_784), "days": (0, 3_660)}
 """By the unit that ends the parameter's name: up to a week of minutes, a year of hours, ten years of days."""
 NARROWER = {
     "renewal_window_days": (1, 27),
     "minimum_recovery_attempts": (1, 100),
+    "refund_window_days": (1, 3_660),
+    "warranty_lasts": (1, 3_660),
 }
-"""No window is as long as the shortest term."""
+"""No window is as long as the shortest term; a refund or a warranty for no day at all is none."""
+WORDS = {"warranty_lasts": UNTIL_THE_SERVICE_ENDS}
+"""What may stand in the place of a number."""
 OTHER_NUMBERS = (0, 1_000_000)
 LARGEST_MAILING_FEE = 1_000_000
 """Minor units."""
@@ -34,6 +38,11 @@ def what_is_wrong_with(parameters: Parameters) -> list[str]:
 
 def _wrong_with(name: str, kind: str, value: Any) -> Iterator[str]:
     if value is None and "None" in kind:
+        return
+    if name in WORDS:
+        least, most = bounds_of(name)
+        if value != WORDS[name] and (type(value) is not int or not least <= value <= most):
+            yield f"is {value!r}, and has to be {WORDS[name]}, or a whole number of days from {least} to {most}"
         return
     match kind.split(" | ")[0]:
         case "int":
