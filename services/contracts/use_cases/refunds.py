@@ -151,9 +151,10 @@ async def _period(tx: Transaction, contract: Contract, period_index: int) -> Ser
 
 
 async def _incident(tx: Transaction, contract: Contract, incident_id: UUID) -> Incident:
-    incident = await incidents.get(tx, incident_id, only_customer=None)
+    """Looked for among the customer's own, so that nobody is told of another's; raises NoSuchIncident."""
+    incident = await incidents.get(tx, incident_id, only_customer=contract.customer_id)
     if incident.contract_id != contract.id:
-        raise NoSuchIncident(field="incident_id")
+        raise NoSuchIncident()
     return incident
 
 

@@ -113,9 +113,10 @@ async def _work(tx: Transaction, contract: Contract, claimed: ClaimedWork) -> Wo
         work_request_id = await warranty_claims.newest_done(tx, contract.id, claimed.server_id, claimed.operation_code)
         if work_request_id is None:
             return None
-    work = await work_requests.get_for_update(tx, work_request_id, only_customer=None)
+    # Among the customer's own, so that nobody waits for another's or is told of it.
+    work = await work_requests.get_for_update(tx, work_request_id, only_customer=contract.customer_id)
     if work.contract_id != contract.id:
-        raise NoSuchWorkRequest(field="work_request_id")
+        raise NoSuchWorkRequest()
     return work
 
 
