@@ -16,9 +16,11 @@ from services.contracts.db.tables import (
     disclosures,
     extensions,
     periods,
+    refund_requests,
     risk_acknowledgements,
     risk_assessments,
     secret_reveals,
+    warranty_claims,
     work_requests,
 )
 from shared.kit.bus import sets
@@ -144,6 +146,37 @@ RECORDS: dict[str, tuple[sa.Table, tuple[str, ...]]] = {
             "extended_until",
         ),
     ),
+    "refunds.json": (
+        refund_requests,
+        (
+            "id",
+            "period_index",
+            "agreement_version",
+            "ground",
+            "incident_id",
+            "channel",
+            "requested_by",
+            "requested_at",
+            "status",
+            "taken_back_at",
+            "answered_at",
+            "decline_reason",
+            "credit_note_number",
+        ),
+    ),
+    "warranty.json": (
+        warranty_claims,
+        (
+            "id",
+            "period_index",
+            "agreement_version",
+            "claimed_work_request_id",
+            "work_request_id",
+            "channel",
+            "claimed_by",
+            "claimed_at",
+        ),
+    ),
 }
 """By file: the table, and what of it leaves. Notes, reasons and addresses are people's own and stay."""
 
@@ -204,7 +237,8 @@ async def records_of(
 ) -> list[dict[str, Any]]:
     """Up to `limit` rows of RECORDS in id order; with `server_id` those about other servers are left out."""
     table, columns = RECORDS[name]
-    owner = table if "contract_id" in table.c else work_requests
+    of_work = "work_request_id" in table.c and "server_id" not in table.c
+    owner = work_requests if of_work else table
     query = sa.select(*(table.c[column] for column in columns)).where(owner.c.contract_id == contract_id)
     if owner is not table:
         query = query.where(table.c.work_request_id == owner.c.id)

@@ -13,6 +13,7 @@ from shared.events.contracts import WarrantyClaimed, WorkRequested
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
 from tests.contracts.stories.refunds import RefundStory, with_parameters
+from tests.contracts.stories.test_evidence import read
 from tests.contracts.stories.work import WorkStory, under_way
 from tests.contracts.story import HOUR, START, problem
 from tests.support.service import ServiceUnderTest
@@ -172,3 +173,17 @@ async def test_it_is_claimed_in_writing_and_for_ones_own_work(story: WarrantySto
     answer = await other.post(f"/v1/contracts/{story.contract}/warranty-claims", json=body)
     assert problem(answer) == (404, "NoSuchContract", None)
     assert (await other.get("/v1/warranty-claims")).json()["items"] == []
+
+
+async def test_claims_and_refunds_are_in_the_evidence_with_their_decisions(story: WarrantyStory) -> None:
+    await story.work_done()
+    await story.service.advance(to=OPENS_AT)
+    claim = (await story.claim()).json()
+    await story.asked_back()
+    content = (await story.http.get(f"/v1/contracts/{story.contract}/evidence")).content
+    assert [row["id"] for row in read(content, "warranty.json")] == [claim["id"]]
+    assert [row["status"] for row in read(content, "refunds.json")] == ["requested"]
+    kinds = {row["kind"] for row in read(content, "decisions.json")}
+    assert {"warranty.claim", "refund.request"} <= kinds
+    assert {"warranty-claimed", "refund-requested"} <= {row["what"] for row in read(content, "timeline.json")}
+    assert b"It stopped again." not in content

@@ -30,6 +30,12 @@ _OF_RECORDS = {
         "replaced_at": "secret-replaced",
     },
     "extensions.json": {"requested_at": "extension-requested", "decided_at": "extension-decided"},
+    "refunds.json": {
+        "requested_at": "refund-requested",
+        "taken_back_at": "refund-taken-back",
+        "answered_at": "refund-answered",
+    },
+    "warranty.json": {"claimed_at": "warranty-claimed"},
 }
 
 
