@@ -3,6 +3,7 @@
 import inspect
 import json
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
@@ -20,7 +21,7 @@ def _type_name(fact: type[Fact]) -> str:
 @pytest.mark.parametrize("fact", FACTS, ids=_type_name)
 def test_an_event_lives_in_its_producers_module(fact: type[Fact]) -> None:
     assert fact.producer in SERVICES
-    assert fact.__module__ == f"shared.events.{fact.producer}"
+    assert f"{fact.__module__}.".startswith(f"shared.events.{fact.producer}.")
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=_type_name)
@@ -42,15 +43,20 @@ def test_an_event_has_a_consumer_or_is_public(fact: type[Fact]) -> None:
 @pytest.mark.parametrize("producer", SERVICES)
 def test_every_fact_of_a_module_is_registered_once(producer: str) -> None:
     module = import_module(f"shared.events.{producer}")
+    subjects = [
+        import_module(f"{module.__name__}.{found.name}") for found in iter_modules(getattr(module, "__path__", []))
+    ]
     written = {
         kind
-        for kind in vars(module).values()
+        for part in [module, *subjects]
+        for kind in vars(part).values()
         if inspect.isclass(kind)
         and issubclass(kind, Fact)
         and "kind" in vars(kind)
-        and kind.__module__ == module.__name__
+        and kind.__module__ == part.__name__
     }
     assert written == set(module.FACTS)
+    assert {kind.__name__ for kind in written} <= vars(module).keys(), "a fact is imported from its producer's module"
     assert len({fact.type_name() for fact in FACTS}) == len(FACTS)
 
 
