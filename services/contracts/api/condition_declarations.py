@@ -17,7 +17,8 @@ from services.contracts.domain.condition_declaration import (
     DeclarationStatus,
     NoSuchDeclaration,
 )
-from services.contracts.domain.contract import NoSuchContract, NotRegistered
+from services.contracts.domain.contract import NoSuchContract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.work_request import ServerOutsideContract
 from services.contracts.use_cases.incidents import conditions
 from shared.kernel.errors import IllegalMove, StaleWrite

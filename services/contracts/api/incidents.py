@@ -12,7 +12,8 @@ from pydantic import Field
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.api.work_requests import TECHNICIANS
 from services.contracts.db import incidents
-from services.contracts.domain.contract import NoSuchContract, NotRegistered
+from services.contracts.domain.contract import NoSuchContract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.incident import (
     AlreadyAppealed,
     AttemptOutcome,

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from services.contracts.api.contracts import InWriting
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.db import refund_requests
-from services.contracts.domain.contract import NoSuchContract, NotRegistered
-from services.contracts.domain.decision_table import AlreadyRefunded, RefundWindowClosed
+from services.contracts.domain.contract import NoSuchContract
+from services.contracts.domain.decision_table import AlreadyRefunded, NotRegistered, RefundWindowClosed
 from services.contracts.domain.incident import NoSuchIncident
 from services.contracts.domain.refund_request import (
     Ground,

@@ -11,7 +11,8 @@ from pydantic import model_validator
 
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.db import contracts, warranty_claims
-from services.contracts.domain.contract import NoSuchContract, NotRegistered
+from services.contracts.domain.contract import NoSuchContract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.warranty import (
     CLAUSE,
     AlreadyClaimed,

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.contracts.api.customers import WRITERS
 from services.contracts.api.work_requests import TECHNICIANS, StepView, WithdrawWork, WorkRequestView
 from services.contracts.domain.booking import Place, Slot, TechnicianBooked, WindowImpossible
-from services.contracts.domain.contract import NotRegistered
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.risk_text import NotAssessed
 from services.contracts.domain.work_request import (
     NoSuchWorkRequest,

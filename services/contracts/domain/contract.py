@@ -14,10 +14,10 @@ from services.contracts.domain.decision_table import (
     Matter,
     Moment,
     NothingToExtend,
+    NotRegistered,
     Ruling,
     rule,
 )
-from services.contracts.domain.decision_table import NotRegistered as NotRegistered
 from services.contracts.domain.happening import (
     ChoiceKept,
     EndReason,

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, contracts, disclosures, secrets
-from services.contracts.domain.contract import Contract, NotRegistered
+from services.contracts.domain.contract import Contract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.disclosure import (
     DisclosedBy,
     DisclosedKind,

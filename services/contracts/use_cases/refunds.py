@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, contracts, incidents, refund_requests
-from services.contracts.domain.contract import Contract, ContractStatus, NotRegistered
+from services.contracts.domain.contract import Contract, ContractStatus
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.incident import Incident, NoSuchIncident
 from services.contracts.domain.period import ServicePeriod
 from services.contracts.domain.refund_request import (

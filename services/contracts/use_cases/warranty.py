@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.db import agreements, contracts, warranty_claims, work_requests
-from services.contracts.domain.contract import Contract, NotRegistered
+from services.contracts.domain.contract import Contract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.warranty import NothingUnderWarranty, Warranty, WarrantyClaim, claiming, warranty_of
 from services.contracts.domain.work_request import NoSuchWorkRequest, WorkRequest
 from services.contracts.use_cases.happenings import settle

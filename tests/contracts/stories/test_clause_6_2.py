@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -307,7 +308,7 @@ async def test_an_incident_after_the_refund_is_not_in_a_served_time(story: Refun
     "changes",
     [
         {"ground": "company-defect"},
-        {"incident_id": str(new_id())},
+        {"incident_id": str(UUID(int=1))},
         {"ground": "changed-my-mind"},
         {"period_index": 0},
         {"period_index": "1"},

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.contracts.db import work_requests as rows
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.booking import Place, Slot, TechnicianBooked
-from services.contracts.domain.contract import NotRegistered
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.work_request import NotTheTechnician, WorkRequest
 from services.contracts.domain.work_rules import NoFreshBackup, NotAcknowledged, NothingToRefuse
 from services.contracts.use_cases import work_in_progress, work_requests

@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.contracts.db import agreements, contracts, incidents
-from services.contracts.domain.contract import Contract, NotRegistered
+from services.contracts.domain.contract import Contract
+from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.incident import (
     AttemptOutcome,
     Determination,
