@@ -8,16 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.backup import app, consumers, schedule
+from services.backup import app
 from services.backup.db.tables import metadata
-from services.backup.gateways import FileStore, Gateways
-from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
-from shared.kit.runtime import Runtime, embedded_authenticator
-from shared.kit.settings import CommonSettings
-from tests.backup.world import World
+from tests.backup.world import World, a_world
 from tests.support.databases import Beginnings, migrated
-from tests.support.service import service_under_test
 
 MIGRATIONS = Path(app.__file__).parent / "migrations"
 
@@ -38,14 +33,5 @@ def settings(request: pytest.FixtureRequest, begun: Beginnings, tmp_path: Path) 
 
 @pytest.fixture
 async def world(tmp_path: Path, settings: BackupSettings) -> AsyncIterator[World]:
-    common = CommonSettings(data_dir=tmp_path, clock="virtual")
-    restic = FakeRestic()
-    gateways = Gateways(FileStore(tmp_path), restic)
-
-    def open_runtime() -> Runtime:
-        return app.open_runtime(
-            common, authenticator=embedded_authenticator(common), settings=settings, gateways=gateways
-        )
-
-    async with service_under_test(open_runtime, app.create_app, consumers.handlers, schedule.timers) as service:
-        yield World(service, restic, await service.now())
+    async with a_world(tmp_path, settings) as opened:
+        yield opened

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from services.backup.gateways import Gateways
+from services.backup import app, consumers, schedule
+from services.backup.gateways import FileStore, Gateways
 from services.backup.gateways.fake_restic import FakeRestic
+from services.backup.settings import BackupSettings
 from shared.events.contracts import (
     ServerRegistered,
     ServiceExpired,
@@ -23,7 +28,9 @@ from shared.events.contracts import (
 from shared.events.envelope import Fact
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
-from tests.support.service import ServiceUnderTest
+from shared.kit.runtime import Runtime, embedded_authenticator
+from shared.kit.settings import CommonSettings
+from tests.support.service import ServiceUnderTest, service_under_test
 
 EVERY_HOURS = 24
 RETENTION_DAYS = 30
@@ -187,3 +194,19 @@ class World:
 
     def snapshots(self) -> int:
         return sum(len(kept) for kept in self.restic.repositories.values())
+
+
+@asynccontextmanager
+async def a_world(folder: Path, settings: BackupSettings) -> AsyncIterator[World]:
+    """Its files lie in `folder`; restic is played."""
+    common = CommonSettings(data_dir=folder, clock="virtual")
+    restic = FakeRestic()
+    gateways = Gateways(FileStore(folder), restic)
+
+    def open_runtime() -> Runtime:
+        return app.open_runtime(
+            common, authenticator=embedded_authenticator(common), settings=settings, gateways=gateways
+        )
+
+    async with service_under_test(open_runtime, app.create_app, consumers.handlers, schedule.timers) as service:
+        yield World(service, restic, await service.now())

@@ -6,16 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from services.billing import app, consumers, schedule
+from services.billing import app
 from services.billing.db.tables import metadata
-from services.billing.settings import BillingSettings
-from shared.kit.runtime import embedded_authenticator
-from shared.kit.settings import CommonSettings
-from tests.billing.story import Story
+from tests.billing.story import Story, billing_under_test
 from tests.support.databases import Beginnings, migrated
-from tests.support.service import ServiceUnderTest, service_under_test
+from tests.support.service import ServiceUnderTest
 
 MIGRATIONS = Path(app.__file__).parent / "migrations"
 
@@ -35,14 +31,7 @@ def database_url(request: pytest.FixtureRequest, begun: Beginnings, tmp_path: Pa
 
 @pytest.fixture
 async def service(database_url: str, tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
-    common = CommonSettings(data_dir=tmp_path, clock="virtual", log_level="error")
-    settings = BillingSettings(database_url=SecretStr(database_url))
-    async with service_under_test(
-        lambda: app.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
-        app.create_app,
-        consumers.handlers,
-        schedule.timers,
-    ) as opened:
+    async with billing_under_test(tmp_path, database_url) as opened:
         yield opened
 
 

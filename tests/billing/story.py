@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+from pydantic import SecretStr
 
+from services.billing import app, consumers, schedule
+from services.billing.settings import BillingSettings
 from shared.events.contracts import ContractAccepted, ContractWithdrawn, RenewalRequested, ServiceExpired
 from shared.events.envelope import Amount, Envelope, Fact
 from shared.kernel.ids import new_id
 from shared.kit.auth import Role
-from tests.support.service import ServiceUnderTest
+from shared.kit.runtime import embedded_authenticator
+from shared.kit.settings import CommonSettings
+from tests.support.service import ServiceUnderTest, service_under_test
 
 PDF = b"%PDF-1.7\nreceipt"
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -173,3 +181,17 @@ class Story:
     async def credit(self, customer_id: Any) -> list[int]:
         answer = await self.finance.get(f"/v1/customers/{customer_id}/credit")
         return [balance["minor"] for balance in answer.json()["balances"]]
+
+
+@asynccontextmanager
+async def billing_under_test(folder: Path, database_url: str) -> AsyncIterator[ServiceUnderTest]:
+    """Its files lie in `folder`."""
+    common = CommonSettings(data_dir=folder, clock="virtual", log_level="error")
+    settings = BillingSettings(database_url=SecretStr(database_url))
+    async with service_under_test(
+        lambda: app.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
+        app.create_app,
+        consumers.handlers,
+        schedule.timers,
+    ) as opened:
+        yield opened
