@@ -62,13 +62,6 @@ def _exists(name: str) -> bool:
     }
 
 
-def test_the_index_of_operations_names_every_page() -> None:
-    folder = ROOT / "docs" / "operations"
-    index = (folder / "README.md").read_text(encoding="utf-8")
-    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
-    assert {page for page in pages if f"]({page})" not in index} == set()
-
-
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "STYLE.md", "README.md"])
 def test_a_link_to_a_file_leads_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
