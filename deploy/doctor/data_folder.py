@@ -98,14 +98,23 @@ def _owners(folder: Path) -> Iterator[Finding]:
     The folder itself may be another's: a volume of Kubernetes is root's, and writable for the group of its processes.
     """
     me = os.geteuid()
-    strange = [path for path in [*_names_in(folder), *_names_in(folder / "keys")] if path.lstat().st_uid != me]
+    owners = ((path, _owner_of(path)) for path in [*_names_in(folder), *_names_in(folder / "keys")])
+    strange = [(path, owner) for path, owner in owners if owner not in {None, me}]
     if not strange:
         return
-    found = f"{len(strange)} of the files, such as {strange[0]}, belong to user {strange[0].lstat().st_uid}"
+    found = f"{len(strange)} of the files, such as {strange[0][0]}, belong to user {strange[0][1]}"
     if me == 0:
         yield warning(PART, found, "run every command as that user; root leaves files that it cannot write to")
     else:
         yield error(PART, f"{found}, and this is user {me}", f"chown -R {me} {folder}, as root")
+
+
+def _owner_of(path: Path) -> int | None:
+    """None for what went away meanwhile, as SQLite's files beside a database do."""
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 def _open_to_others(path: Path, bits: int) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ NEWS = "acceptance-noted"
 CHANGES: list[tuple[str, str, str]] = [
     ("shared/kit/version.py", f'VERSION = "{VERSION}"', f'VERSION = "{NEXT}"'),
     (
-        "shared/events/contracts.py",
+        "shared/events/contracts/service.py",
         "    period_index: int = 1\n    accepted_at: AwareDatetime\n\n\nclass ContractWithdrawn",
         "    period_index: int = 1\n    accepted_at: AwareDatetime\n    minor: ClassVar[int] = 1\n"
         "    release: Text | None = None\n\n\n"
@@ -26,7 +26,7 @@ CHANGES: list[tuple[str, str, str]] = [
         "class ContractWithdrawn",
     ),
     (
-        "shared/events/contracts.py",
+        "shared/events/contracts/service.py",
         "    ContractAccepted,\n    ContractWithdrawn,\n",
         "    ContractAccepted,\n    AcceptanceNoted,\n    ContractWithdrawn,\n",
     ),
@@ -34,7 +34,7 @@ CHANGES: list[tuple[str, str, str]] = [
         "services/contracts/use_cases/contracts.py",
         "    tx.publish(_accepted(contract, acceptance, offered))\n",
         "    tx.publish(_accepted(contract, acceptance, offered))\n"
-        "    from shared.events.contracts import AcceptanceNoted\n"
+        "    from shared.events.contracts.service import AcceptanceNoted\n"
         "    tx.publish(AcceptanceNoted(customer_id=contract.customer_id, contract_id=contract.id,"
         " agreement_version=offered.version))\n",
     ),

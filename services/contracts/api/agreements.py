@@ -16,7 +16,7 @@ from services.contracts.domain.agreement import Agreement, Language, NoSuchAgree
 from services.contracts.domain.agreement_diff import AgreementDiff, Change, Piece, diff_of
 from services.contracts.domain.agreement_reach import AlreadyInEffect, Certainty, Span
 from shared.kit.auth import ANYONE, Role
-from shared.kit.fields import View
+from shared.kit.fields import PlainText, View
 from shared.kit.paging import Page, Paging
 from shared.kit.routing import HouseRouter, Read
 
@@ -178,7 +178,8 @@ async def diff_agreement(
     version: str,
     reader: Read,
     against: Annotated[
-        str | None, Query(max_length=agreements.LONGEST_VERSION, description="default the one in effect")
+        Annotated[str, PlainText] | None,
+        Query(max_length=agreements.LONGEST_VERSION, description="default the one in effect"),
     ] = None,
     language: LanguageIn = Language.EN,
 ) -> AgreementDiffView:

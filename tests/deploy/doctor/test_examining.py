@@ -51,5 +51,5 @@ async def test_no_finding_tells_a_secret(on_sqlite: Path, given: Given) -> None:
 async def test_one_service_is_looked_at_with_what_it_needs(on_sqlite: Path) -> None:
     assert {one.part for one in await examine(["contracts"])} == {
         "settings", "data folder", "keys", "database of contracts", "event log", "identity provider",
-        "work of contracts",
+        "work of contracts", "vault",
     }  # fmt: skip
