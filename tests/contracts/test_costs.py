@@ -63,7 +63,7 @@ COSTS: dict[Callable[[Story], Awaitable[Work]], dict[str, Cost]] = {
     a_shown_contract: {"sqlite": Cost(5, 0, 0, 1856), "postgresql": Cost(5, 0, 0, 1856)},
     a_server: {"sqlite": Cost(7, 1, 1593, 190), "postgresql": Cost(4, 1, 1593, 190)},
     a_draft: {"sqlite": Cost(7, 1, 1264, 535), "postgresql": Cost(6, 1, 1264, 535)},
-    an_acceptance: {"sqlite": Cost(18, 1, 8727, 571), "postgresql": Cost(15, 1, 8727, 571)},
+    an_acceptance: {"sqlite": Cost(18, 1, 9154, 571), "postgresql": Cost(15, 1, 9154, 571)},
     a_registration: {"sqlite": Cost(16, 1, 2526, 0), "postgresql": Cost(15, 1, 2526, 0)},
     a_renewal: {"sqlite": Cost(14, 1, 3679, 2408), "postgresql": Cost(13, 1, 3679, 2408)},
 }

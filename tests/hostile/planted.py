@@ -158,6 +158,9 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     path = f"/v1/contracts/{story.contract}/condition-declarations"
     declaration = await story.technician.post(path, json=unmet)
     assert declaration.status_code == 201, declaration.text
+    software = {"software": [{"name": "nginx", "licence": "BSD-2-Clause"}], "channel": "portal"}
+    declared = await story.http.post(f"/v1/servers/{story.server_ids[0]}/software", json=software)
+    assert declared.status_code == 201, declared.text
     body = {"reason": "a flood", "channel": "portal"}
     extension = await story.http.post(f"/v1/contracts/{story.contract}/extensions", json=body)
     assert extension.status_code == 201, extension.text
@@ -190,6 +193,7 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "work_request_id": UUID(work.json()["id"]),
         "incident_id": UUID(incident.json()["id"]),
         "declaration_id": UUID(declaration.json()["id"]),
+        "software_declaration_id": UUID(declared.json()["id"]),
         "extension_id": UUID(extension.json()["id"]),
         "refund_id": UUID(refund.json()["id"]),
         "claim_id": claim_id,

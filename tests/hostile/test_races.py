@@ -30,6 +30,7 @@ from shared.kernel.ids import new_id
 from shared.kit.auth import Role
 from tests.backup.world import World
 from tests.billing.story import Story as Billing
+from tests.contracts.stories.work import made_ready
 from tests.contracts.story import HOUR, OPENS
 from tests.contracts.story import Story as Contracts
 from tests.hostile.planted import opened
@@ -156,6 +157,7 @@ async def test_a_work_request_that_three_decide_at_once_has_one_end(contracts: C
     for verb, sent in (("assess", {"rehearsed": False}), ("accept", None), ("schedule", slot)):
         answer = await contracts.technician.post(f"/v1/work-requests/{work}/{verb}", json=sent)
         assert answer.status_code == 200, answer.text
+    await made_ready(contracts)
     answers = await asyncio.gather(
         *(
             client.post(f"/v1/work-requests/{work}/{verb}", json=sent)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.contracts.api.customers import WRITERS
-from services.contracts.api.work_requests import TECHNICIANS, StepView, WithdrawWork, WorkRequestView
+from services.contracts.api.work_requests import TECHNICIANS, UNREADY, StepView, WithdrawWork, WorkRequestView
 from services.contracts.domain.booking import Place, Slot, TechnicianBooked, WindowImpossible
 from services.contracts.domain.decision_table import NotRegistered
+from services.contracts.domain.readiness import NotReady
 from services.contracts.domain.risk_text import NotAssessed
 from services.contracts.domain.work_request import (
     NoSuchWorkRequest,
@@ -15,7 +16,6 @@ from services.contracts.domain.work_request import (
     OutsideTheWindow,
     TooManySteps,
 )
-from services.contracts.domain.work_rules import NoFreshBackup, NotAcknowledged
 from services.contracts.use_cases import work_in_progress as stories
 from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove, StaleWrite
@@ -67,10 +67,10 @@ async def reschedule_work(work_request_id: UUID, body: ScheduleWork, tx: Tx) -> 
 @router.post(
     "/start",
     callers=TECHNICIANS,
-    refusals=[*_DOING, NotRegistered, OutsideTheWindow, NotAssessed, NotAcknowledged, NoFreshBackup],
+    refusals=[*_DOING, NotRegistered, OutsideTheWindow, NotAssessed, *UNREADY, NotReady],
 )
 async def start_work(work_request_id: UUID, tx: Tx) -> WorkRequestView:
-    """Begin, within the window and as its technician; the risk is judged again by the evidence of now (1.1)."""
+    """Begin, within the window, as its technician, on a server that is ready (2.4); the risk is judged again (1.1)."""
     return WorkRequestView.of(await stories.start_work(tx, work_request_id))
 
 

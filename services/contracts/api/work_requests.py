@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
+from pydantic import Field
 
 from services.contracts.api.customers import READERS, WRITERS
 from services.contracts.db import work_requests
@@ -17,6 +18,7 @@ from services.contracts.domain.contract import NoSuchContract
 from services.contracts.domain.decision_table import NotRegistered
 from services.contracts.domain.risk import RiskAssessment
 from services.contracts.domain.risk_text import NotAssessed, RiskTextDiffers
+from services.contracts.domain.software import UndeclaredSoftware
 from services.contracts.domain.work_request import (
     Acknowledgement,
     NoSuchWorkRequest,
@@ -28,6 +30,7 @@ from services.contracts.domain.work_request import (
 )
 from services.contracts.domain.work_rules import NoFreshBackup, NotAcknowledged, NothingToRefuse
 from services.contracts.use_cases import work_requests as stories
+from services.contracts.use_cases.work_decisions import held_for
 from shared.kernel.channels import OralRequest
 from shared.kernel.errors import IllegalMove, StaleWrite
 from shared.kit.auth import Role
@@ -38,6 +41,8 @@ from shared.kit.routing import CallerIn, HouseRouter, Read, Tx
 router = HouseRouter("/v1", tag="work requests")
 
 TECHNICIANS = frozenset({Role.TECHNICIAN})
+MOST_SOFTWARE = 20
+UNREADY = [NotAcknowledged, NoFreshBackup, UndeclaredSoftware]
 
 
 class PreferenceIn(Body):
@@ -49,10 +54,13 @@ class PreferenceIn(Body):
 
 
 class RequestWork(Body):
+    """`software` names what the work touches on the server; it is held until all of that is declared (4.1)."""
+
     operation_code: Code
     server_id: UUID
     note: Paragraph | None = None
     preference: PreferenceIn | None = None
+    software: Annotated[list[Line], Field(max_length=MOST_SOFTWARE)] | None = None
     channel: Line
 
 
@@ -116,12 +124,14 @@ class WorkRequestView(View):
     steps: int
     ended_at: datetime | None
     signed_off_at: datetime | None
+    software: list[str]
 
     @classmethod
     def of(cls, work: WorkRequest) -> WorkRequestView:
         return cls.model_validate(
             {
                 **vars(work),
+                "software": list(work.software),
                 "risk": work.risk.word,
                 "assessed_risk": work.assessed_risk.word if work.assessed_risk else None,
                 "preference": PreferenceView.model_validate(work.preference),
@@ -174,6 +184,9 @@ class StepView(View):
 
 
 class WorkRequestDetail(WorkRequestView):
+    """`held_for_software`: which of `software` is not declared yet; the work waits for it (4.1)."""
+
+    held_for_software: list[str]
     assessment: AssessmentView | None
     acknowledgement: AcknowledgementView | None
     log: list[StepView]
@@ -209,6 +222,7 @@ async def request_work(contract_id: UUID, body: RequestWork, tx: Tx, caller: Cal
         note=body.note,
         channel=body.channel,
         preference=Preference(**dict(body.preference)) if body.preference else Preference(),
+        software=body.software or (),
     )
     return WorkRequestView.of(work)
 
@@ -244,6 +258,7 @@ async def read_work_request(work_request_id: UUID, reader: Read, caller: CallerI
     steps = await work_requests.steps_of(reader, work.id)
     return WorkRequestDetail(
         **dict(WorkRequestView.of(work)),
+        held_for_software=await held_for(reader, work),
         assessment=AssessmentView.of(assessment) if assessment else None,
         acknowledgement=AcknowledgementView.of(signed) if signed else None,
         log=[StepView.of(step) for step in steps],
@@ -292,7 +307,7 @@ async def acknowledge_risk(
 @router.post(
     "/work-requests/{work_request_id}/accept",
     callers=TECHNICIANS,
-    refusals=[NoSuchWorkRequest, NotRegistered, NotAssessed, NotAcknowledged, NoFreshBackup, IllegalMove, StaleWrite],
+    refusals=[NoSuchWorkRequest, NotRegistered, NotAssessed, *UNREADY, IllegalMove, StaleWrite],
 )
 async def accept_work(work_request_id: UUID, tx: Tx) -> WorkRequestView:
     """Take the work on; what is of high risk only with the customer's signature and a fresh verified backup (1.1)."""

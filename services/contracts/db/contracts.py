@@ -86,6 +86,15 @@ async def page(
     return await _load(reader, query)
 
 
+async def of_server(reader: Reader, server_id: UUID) -> UUID | None:
+    """The contract that has the server now."""
+    columns = contract_servers.c
+    found: UUID | None = await reader.scalar(
+        sa.select(columns.contract_id).where(columns.server_id == server_id, sa.text("live"))
+    )
+    return found
+
+
 async def last_periods(reader: Reader, contract_id: UUID) -> list[ServicePeriod]:
     """The newest SHOWN_PERIODS periods, oldest first."""
     rows = await reader.rows(

@@ -12,6 +12,8 @@ from services.contracts.domain.agreement import Risk
 from services.contracts.domain.booking import Place, Preference, Slot
 from services.contracts.domain.risk import Hazard, RiskAssessment
 from services.contracts.domain.work_request import (
+    AGREED,
+    UNDECIDED,
     Acknowledgement,
     NoSuchWorkRequest,
     Origin,
@@ -60,6 +62,15 @@ async def page(
     if after is not None:
         query = query.where(work_requests.c.id > after)
     return [_work_request(row) for row in await reader.rows(query)]
+
+
+async def open_on(reader: Reader, server_id: UUID) -> list[WorkRequest]:
+    """Work on the server that has not begun and may still be done, oldest first."""
+    columns = work_requests.c
+    query = sa.select(work_requests).where(
+        columns.server_id == server_id, columns.status.in_(sorted(UNDECIDED | AGREED))
+    )
+    return [_work_request(row) for row in await reader.rows(query.order_by(columns.id))]
 
 
 async def save(tx: Transaction, work: WorkRequest) -> None:
@@ -138,6 +149,7 @@ def _work_request(row: sa.Row[Any]) -> WorkRequest:
             "risk": Risk(row.risk),
             "origin": Origin(row.origin),
             "status": WorkStatus(row.status),
+            "software": tuple(row.software or ()),
             "assessed_risk": Risk(row.assessed_risk) if row.assessed_risk else None,
         },
         preference=preference,
@@ -155,6 +167,7 @@ def _values(work: WorkRequest) -> dict[str, Any]:
     return {
         **values,
         "risk": int(work.risk),
+        "software": list(work.software) or None,
         "assessed_risk": None if work.assessed_risk is None else int(work.assessed_risk),
         "preferred_starts_at": preference.starts_at,
         "preferred_ends_at": preference.ends_at,

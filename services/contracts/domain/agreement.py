@@ -69,6 +69,7 @@ class Parameters:
     restore_target_hours: int
     retention_days: int
     remote_backup_every_hours: int
+    readiness_valid_hours: int
     written_channels: tuple[str, ...]
     renewal_window_days: int
     longest_extension_days: int

@@ -119,7 +119,7 @@ class WorkRequest:
     """`risk` is that of the catalogue when it was asked for, `assessed_risk` that of the last assessment.
 
     `note` is the customer's own text, `reason` the company's for a refusal or failure. `warranty_of` is the
-    work that a warranty claim is about. `slot` is there once it is scheduled.
+    work that a warranty claim is about. `slot` is there once it is scheduled. `software` names what it touches (4.1).
     """
 
     id: UUID
@@ -147,6 +147,7 @@ class WorkRequest:
     steps: int = 0
     ended_at: datetime | None = None
     signed_off_at: datetime | None = None
+    software: tuple[str, ...] = ()
     version: int = 1
 
     @classmethod
@@ -163,6 +164,7 @@ class WorkRequest:
             note=note,
             requested_at=now,
             origin=Origin.WARRANTY,
+            software=work.software,
             warranty_of=work.id,
         )
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from services.contracts.domain.agreement import Risk
 from services.contracts.domain.judgements import judgements
+from services.contracts.domain.readiness import insist_on_readiness
 from services.contracts.domain.risk import Evidence, Hazard
+from services.contracts.domain.software import UndeclaredSoftware
 from services.contracts.domain.work_request import WORK_LIFECYCLE, WorkStatus
 from shared.kernel.errors import Conflict
 from shared.kernel.judgement import Facts, Verdict
@@ -68,8 +70,12 @@ def acknowledging(facts: Facts, parameters: Facts) -> Verdict:
 
 @judgements.on("work-request.accept")
 def accepting(facts: Facts, parameters: Facts) -> Verdict:
-    """High risk only signed for and with a fresh backup (1.1); raises IllegalMove, NotAcknowledged, NoFreshBackup."""
+    """High risk only signed for and with a fresh backup (1.1), and only on declared software (4.1).
+
+    Raises IllegalMove, NotAcknowledged, NoFreshBackup, UndeclaredSoftware.
+    """
     insist_on_safety(facts, parameters)
+    insist_on_declared_software(facts)
     return Verdict(_after("accept", facts), "1.1")
 
 
@@ -101,8 +107,13 @@ def rescheduling(facts: Facts, _parameters: Facts) -> Verdict:
 
 @judgements.on("work-request.start")
 def starting(facts: Facts, parameters: Facts) -> Verdict:
-    """By the evidence of the start, not of the assessment; raises IllegalMove, NotAcknowledged, NoFreshBackup."""
+    """By the evidence of the start, not of the assessment, and on a server that is ready (2.4) or declared unready.
+
+    Raises IllegalMove, NotAcknowledged, NoFreshBackup, UndeclaredSoftware, NotReady.
+    """
     insist_on_safety(facts, parameters)
+    insist_on_declared_software(facts)
+    insist_on_readiness(facts)
     return Verdict(_after("start", facts), "1.1")
 
 
@@ -149,6 +160,12 @@ def insist_on_safety(facts: Facts, parameters: Facts) -> None:
         raise NoFreshBackup(
             f"It must be younger than {hours} hours.", fresh_backup_hours=hours, newest=facts["evidence"], **cited
         )
+
+
+def insist_on_declared_software(facts: Facts) -> None:
+    """All software that the work touches is declared on its server (4.1); raises UndeclaredSoftware."""
+    if facts["software_undeclared"]:
+        raise UndeclaredSoftware(agreement_version=facts["agreement_version"], undeclared=facts["software_undeclared"])
 
 
 def _evidence_in(facts: Facts) -> Mapping[Evidence, datetime | None]:

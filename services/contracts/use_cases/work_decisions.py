@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.contracts.db import agreements, contracts, verified_backups, work_requests
+from services.contracts.db import agreements, contracts, software, verified_backups, work_requests
 from services.contracts.domain.agreement import Parameters
 from services.contracts.domain.risk import RiskAssessment
 from services.contracts.domain.risk_text import NotAssessed
+from services.contracts.domain.software import SoftwareDeclaration, holding, undeclared
 from services.contracts.domain.work_request import WorkRequest, WorkStatus
 from services.contracts.use_cases.happenings import settle
+from shared.events.contracts import WorkHeld, WorkReleased
 from shared.kernel.judgement import Judgement
 from shared.kit import audit_trail, decisions
-from shared.kit.db import Transaction
+from shared.kit.db import Reader, Transaction
 
 
 async def get_served(tx: Transaction, work_request_id: UUID) -> WorkRequest:
@@ -44,7 +46,30 @@ async def facts_now(tx: Transaction, work: WorkRequest, assessment: RiskAssessme
     return {
         **risk_facts(assessment, backup.completed_at if backup else None, tx.now),
         "acknowledged": work.is_acknowledged,
+        "software_named": len(work.software),
+        "software_undeclared": len(await held_for(tx, work)),
     }
+
+
+async def held_for(reader: Reader, work: WorkRequest) -> list[str]:
+    """The software that the work touches and that is not declared on its server."""
+    if not work.software:
+        return []
+    return await missing_from(reader, work, await software.newest_of(reader, work.server_id))
+
+
+async def missing_from(reader: Reader, work: WorkRequest, declaration: SoftwareDeclaration | None) -> list[str]:
+    return undeclared(work.software, await software.declared_among(reader, declaration, work.software))
+
+
+async def tell_whether_held(tx: Transaction, work: WorkRequest, missing: int) -> None:
+    """Decide it and let it be known; `missing` is the number of undeclared software that the work touches."""
+    happened = "held" if missing else "goes-on"
+    await decide(tx, work, holding, happened=happened, software_named=len(work.software), software_undeclared=missing)
+    if missing:
+        tx.publish(WorkHeld(**ids_of(work), undeclared=missing, held_at=tx.now))
+    else:
+        tx.publish(WorkReleased(**ids_of(work), released_at=tx.now))
 
 
 def risk_facts(assessment: RiskAssessment, backup_completed_at: datetime | None, at: datetime) -> dict[str, Any]:

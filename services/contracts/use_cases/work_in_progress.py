@@ -10,6 +10,7 @@ from services.contracts.db import agreements, bookings, work_requests
 from services.contracts.domain import work_rules
 from services.contracts.domain.booking import Slot, TechnicianBooked
 from services.contracts.domain.work_request import Step, WorkRequest, WorkStatus
+from services.contracts.use_cases.readiness import readiness_now
 from services.contracts.use_cases.work_decisions import (
     decide,
     facts_now,
@@ -57,14 +58,16 @@ async def reschedule_work(tx: Transaction, work_request_id: UUID, slot: Slot) ->
 async def start_work(tx: Transaction, work_request_id: UUID) -> WorkRequest:
     """Raises NoSuchWorkRequest, NotRegistered, IllegalMove, NotTheTechnician, OutsideTheWindow.
 
-    Raises NotAcknowledged and NoFreshBackup when the risk is high at this moment.
+    Raises NotAcknowledged and NoFreshBackup when the risk is high at this moment, UndeclaredSoftware, and NotReady when
+    the server does not meet the conditions for maintenance and its customer was not told so.
     """
     work = await get_served(tx, work_request_id)
     found = work.status
     work.start(by=tx.actor, now=tx.now)
     await work_requests.save(tx, work)
     assessment = await last_assessment(tx, work)
-    await decide(tx, work, work_rules.starting, found=found, **await facts_now(tx, work, assessment))
+    facts = await facts_now(tx, work, assessment) | await readiness_now(tx, work)
+    await decide(tx, work, work_rules.starting, found=found, **facts)
     tx.publish(WorkStarted(**ids_of(work), server_id=work.server_id, started_at=tx.now))
     return work
 

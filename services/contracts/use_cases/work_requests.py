@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,10 +34,12 @@ from services.contracts.use_cases.work_decisions import (
     decide,
     facts_now,
     get_served,
+    held_for,
     ids_of,
     last_assessment,
     parameters_of,
     risk_facts,
+    tell_whether_held,
 )
 from shared.events.contracts import (
     WorkAccepted,
@@ -72,8 +75,12 @@ async def request_work(
     note: str | None,
     channel: str,
     preference: Preference = NO_PREFERENCE,
+    software: Sequence[str] = (),
 ) -> WorkRequest:
-    """Raises NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract, WindowImpossible."""
+    """`software` names what it touches on the server; it is held until all of that is declared (4.1).
+
+    Raises NoSuchContract, OralRequest, NotRegistered, OutsideCatalogue, ServerOutsideContract, WindowImpossible.
+    """
     contract = await contracts.get_for_update(tx, contract_id, only_customer=only_customer)
     agreements.published().version(contract.agreement_version).check_channel(channel)
     await settle(tx, contract, contract.catch_up(tx.now))
@@ -95,6 +102,7 @@ async def request_work(
         agreement_version=period.agreement_version,
         note=note,
         preference=preference,
+        software=tuple(software),
         requested_at=tx.now,
     )
     shown = {
@@ -207,7 +215,7 @@ async def acknowledge_risk(
 
 
 async def accept_work(tx: Transaction, work_request_id: UUID) -> WorkRequest:
-    """Raises NoSuchWorkRequest, NotRegistered, IllegalMove, NotAcknowledged, NoFreshBackup."""
+    """Raises NoSuchWorkRequest, NotRegistered, IllegalMove, NotAcknowledged, NoFreshBackup, UndeclaredSoftware."""
     work = await get_served(tx, work_request_id)
     found = work.status
     work.accept(by=tx.actor, now=tx.now)
@@ -251,3 +259,5 @@ async def _open(tx: Transaction, work: WorkRequest, **shown: Any) -> None:
     origin, risk = work.origin.value, work.risk.word
     await decide(tx, work, work_rules.requesting, happened="accepted", origin=origin, risk=risk, **shown)
     tx.publish(WorkRequested(**ids_of(work), decided_at=tx.now))
+    if missing := await held_for(tx, work):
+        await tell_whether_held(tx, work, len(missing))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.events.contracts import customers, incidents, refunds, service, vault, work
+from shared.events.contracts import customers, incidents, refunds, service, software, vault, work
 from shared.events.contracts.customers import (
     CustomerRegistered,
     ServerRegistered,
@@ -36,6 +36,7 @@ from shared.events.contracts.service import (
     ServiceRenewed,
     StopRequested,
 )
+from shared.events.contracts.software import SoftwareDeclared
 from shared.events.contracts.vault import (
     DisclosedSecretReplaced,
     RotationOverdue,
@@ -48,7 +49,9 @@ from shared.events.contracts.work import (
     WorkAssessed,
     WorkCompleted,
     WorkFailed,
+    WorkHeld,
     WorkRefused,
+    WorkReleased,
     WorkRequested,
     WorkRequestFact,
     WorkRescheduled,
@@ -64,6 +67,7 @@ FACTS: list[type[Fact]] = [
     *service.FACTS,
     *refunds.FACTS,
     *work.FACTS,
+    *software.FACTS,
     *incidents.FACTS,
     *vault.FACTS,
 ]
@@ -96,6 +100,7 @@ __all__ = [
     "ServiceRefunded",
     "ServiceRegistered",
     "ServiceRenewed",
+    "SoftwareDeclared",
     "StopRequested",
     "WarrantyClaimed",
     "WorkAccepted",
@@ -103,7 +108,9 @@ __all__ = [
     "WorkAssessed",
     "WorkCompleted",
     "WorkFailed",
+    "WorkHeld",
     "WorkRefused",
+    "WorkReleased",
     "WorkRequestFact",
     "WorkRequested",
     "WorkRescheduled",

@@ -134,6 +134,30 @@ class WorkStarted(WorkProgressFact):
     started_at: AwareDatetime
 
 
+class WorkHeld(WorkProgressFact):
+    """The work touches software that is not declared on its server, and waits until it is."""
+
+    kind: ClassVar[str] = "work-held"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"work_request_id", "contract_id", "operation_code", "undeclared", "held_at"}
+    )
+
+    undeclared: int
+    """How many of the software that it touches."""
+    held_at: AwareDatetime
+
+
+class WorkReleased(WorkProgressFact):
+    """All software that the work touches is declared now, so it goes on."""
+
+    kind: ClassVar[str] = "work-released"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset(
+        {"work_request_id", "contract_id", "operation_code", "released_at"}
+    )
+
+    released_at: AwareDatetime
+
+
 class WorkFailed(WorkProgressFact):
     """The work could not be done, with its reason on record."""
 
@@ -169,6 +193,8 @@ FACTS: list[type[Fact]] = [
     WorkScheduled,
     WorkRescheduled,
     WorkStarted,
+    WorkHeld,
+    WorkReleased,
     WorkFailed,
     WorkSignedOff,
 ]

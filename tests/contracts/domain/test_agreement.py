@@ -74,6 +74,7 @@ def test_the_parameters_are_those_of_the_text() -> None:
         "restore_target_hours": 4,
         "retention_days": 30,
         "remote_backup_every_hours": 24,
+        "readiness_valid_hours": 72,
         "written_channels": ["portal", "api", "email"],
         "renewal_window_days": 3,
         "longest_extension_days": 30,

@@ -255,6 +255,9 @@ def facts(
         "hazard": Hazard(likelihood=4, impact=impact).shown(),
         "evidence": {} if backup_age is None else {"verified-backup": (NOW - backup_age).isoformat()},
         "acknowledged": acknowledged,
+        "software_undeclared": 0,
+        "conditions": {},
+        "declared_unmet": [],
         "found": found.value,
     }
 

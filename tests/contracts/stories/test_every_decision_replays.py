@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.contracts.db import agreements
-from services.contracts.domain import choice, disclosure, extension, secret, service, work_rules
+from services.contracts.domain import choice, disclosure, extension, secret, service, software, work_rules
+from services.contracts.domain.condition_declaration import Condition
 from services.contracts.domain.judgements import judgements
 from shared.kernel.judgement import Judgement
 from tests.support.judging import Judged
@@ -74,7 +75,7 @@ RISKY = {
     "lowered_by": [{"evidence": "verified-backup", "younger_than_hours": 24, "likelihood": 0, "impact": 2}],
 }
 HARMLESS = {"likelihood": 1, "impact": 1, "lowered_by": []}
-WORK = {
+WORK: dict[str, Any] = {
     "agreement_version": "2026-1",
     "operation_code": "kernel-upgrade",
     "found": "requested",
@@ -84,13 +85,19 @@ WORK = {
     "acknowledged": False,
     "technician_free": True,
     "at": "2030-03-02T00:00:00+00:00",
+    "software_named": 0,
+    "software_undeclared": 0,
+    "conditions": {condition.value: "ok" for condition in Condition},
+    "declared_unmet": [],
 }
+STALE_CHECK = WORK["conditions"] | {"free-disk": "stale"}
 STALE, FRESH = "2030-03-01T00:00:00+00:00", "2030-03-01T00:00:00.000001+00:00"
 REQUEST = WORK | {"origin": "customer", "served": True, "in_plan": True, "on_a_server_of_the_contract": True}
 ASSESSED = WORK | {"found": "assessed"}
 ACKNOWLEDGED = ASSESSED | {"text_sha256": "a" * 64, "offered_sha256": "a" * 64}
 SIGNED = ASSESSED | {"acknowledged": True}
 SAFE = SIGNED | {"evidence": {"verified-backup": FRESH}, "hazard": RISKY | {"impact": 5, "likelihood": 5}}
+SOFTWARE = {"source": "by-hand", "sha256": "a" * 64, "component_count": 3, "channel": "portal"}
 DONE = WORK | {"found": "completed", "by_customer": True, "completed_at": "2030-03-01T00:00:00+00:00"}
 
 
@@ -199,6 +206,22 @@ JUDGED = [
     judged(work_rules.rescheduling, WORK, "refused", "1.2", found="scheduled", technician_free=False),
     judged(work_rules.starting, SAFE, "in_progress", "1.1", found="scheduled"),
     judged(work_rules.starting, SIGNED, "NoFreshBackup", "1.1", found="scheduled"),
+    judged(work_rules.starting, SAFE, "NotReady", "2.4", found="scheduled", conditions=STALE_CHECK),
+    judged(
+        work_rules.starting,
+        SAFE,
+        "in_progress",
+        "1.1",
+        found="scheduled",
+        conditions=STALE_CHECK,
+        declared_unmet=["free-disk"],
+    ),
+    judged(work_rules.starting, SAFE, "UndeclaredSoftware", "4.1", found="scheduled", software_undeclared=1),
+    judged(work_rules.accepting, SAFE, "UndeclaredSoftware", "4.1", software_undeclared=2),
+    judged(software.holding, {"software_named": 2, "software_undeclared": 1}, "held", "4.1"),
+    judged(software.holding, {"software_named": 2, "software_undeclared": 0}, "goes-on", "4.1"),
+    judged(software.declaring, SOFTWARE, "customer-responsible", "4.1"),
+    judged(software.declaring, SOFTWARE, "refused", "3.1", channel="telephone"),
     judged(work_rules.completing, WORK, "completed", "3.1", found="in_progress"),
     judged(work_rules.completing, WORK, "IllegalMove", None, found="scheduled"),
     judged(work_rules.failing, WORK, "failed", "3.1", found="in_progress"),

@@ -82,6 +82,7 @@ class WorkStory(Story):
     async def scheduled(self, operation_code: str = "health-check", slot: dict[str, Any] | None = None) -> str:
         await self.accepted_work(operation_code)
         await self.did("schedule", slot or self.slot(), by=self.support)
+        await made_ready(self)
         return self.work
 
     async def in_progress(self, operation_code: str = "health-check") -> str:
@@ -118,12 +119,30 @@ class WorkStory(Story):
         return await self.decisions(self.work)
 
 
+async def made_ready(story: Story) -> None:
+    """The first server meets the conditions for maintenance, or the customer was told which it does not (2.4)."""
+    server = story.server_ids[0]
+    for condition in ("reachable", "credentials-valid", "free-disk"):
+        body = {"condition": condition, "passed": True}
+        answer = await story.technician.post(f"/v1/servers/{server}/readiness-checks", json=body)
+        assert answer.status_code == 201, answer.text
+    software = {"software": [{"name": "nginx", "licence": "BSD-2-Clause"}], "channel": "portal"}
+    answer = await story.http.post(f"/v1/servers/{server}/software", json=software)
+    assert answer.status_code == 201, answer.text
+    shown = (await story.http.get(f"/v1/servers/{server}/readiness")).json()
+    if unmet := [item["condition"] for item in shown["items"] if item["state"] != "ok"]:
+        path = f"/v1/contracts/{story.contract}/condition-declarations"
+        answer = await story.technician.post(path, json={"server_id": server, "unmet": unmet})
+        assert answer.status_code == 201, answer.text
+
+
 async def under_way(story: Story, operation_code: str = "health-check") -> str:
     """Work on the first server that `story.technician` has begun at this moment, within a window of two hours."""
     body = {"operation_code": operation_code, "server_id": story.server_ids[0], "channel": "portal"}
     answer = await story.http.post(f"/v1/contracts/{story.contract}/work-requests", json=body)
     assert answer.status_code == 201, answer.text
     work = str(answer.json()["id"])
+    await made_ready(story)
     now = await story.service.now()
     slot = {
         "starts_at": now.isoformat(),

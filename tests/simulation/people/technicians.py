@@ -6,13 +6,17 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from services.contracts.db import servers
 from services.contracts.db import work_requests as rows
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.booking import Place, Slot, TechnicianBooked
 from services.contracts.domain.decision_table import NotRegistered
+from services.contracts.domain.readiness import RECORDED, NotReady, State
+from services.contracts.domain.software import Component
 from services.contracts.domain.work_request import NotTheTechnician, WorkRequest
 from services.contracts.domain.work_rules import NoFreshBackup, NotAcknowledged, NothingToRefuse
-from services.contracts.use_cases import work_in_progress, work_requests
+from services.contracts.use_cases import readiness, software, work_in_progress, work_requests
+from services.contracts.use_cases.incidents import conditions
 from shared.kernel.errors import IllegalMove
 from shared.kit.db import Transaction
 from tests.simulation.agenda import Dice
@@ -82,12 +86,13 @@ class Technicians:
         other = TECHNICIANS[TECHNICIANS.index(technician) - 1]
         if self.dice.falls(0.05):
             await self._must_not(told, lambda tx: work_in_progress.start_work(tx, work_id), by=other)
+        may_start: tuple[Any, ...] = (*UNSAFE, NotRegistered)
+        if self.dice.falls(0.9):
+            await self.make_ready(told, technician)
+        else:
+            may_start += (NotReady,)
         started = await self._do(
-            told,
-            "start work",
-            lambda tx: work_in_progress.start_work(tx, work_id),
-            by=technician,
-            may=(*UNSAFE, NotRegistered),
+            told, "start work", lambda tx: work_in_progress.start_work(tx, work_id), by=technician, may=may_start
         )
         if not started:
             return
@@ -103,6 +108,31 @@ class Technicians:
         await self._do(told, "complete work", lambda tx: work_in_progress.complete_work(tx, work_id), by=technician)
         if self.dice.falls(0.5):
             self.company.agenda.after(self.dice.between(MINUTE, 12 * DAY), lambda: self.sign_off(told))
+
+    async def make_ready(self, told: Told, technician: str) -> None:
+        """Check the server, have its customer declare the software, and tell it what is unmet all the same."""
+
+        async def look(tx: Transaction) -> None:
+            work = await rows.get(tx, told.id_of("work_request_id"), only_customer=None)
+            for condition in sorted(RECORDED):
+                await readiness.record_check(tx, work.server_id, readiness.Checked(condition=condition, passed=True))
+
+        async def declare(tx: Transaction) -> None:
+            work = await rows.get(tx, told.id_of("work_request_id"), only_customer=None)
+            declared = software.by_hand([Component(name="nginx", licence="BSD-2-Clause")])
+            channel, only = "portal", told.customer_id
+            await software.declare_software(tx, work.server_id, declared, only_customer=only, channel=channel)
+
+        async def tell(tx: Transaction) -> None:
+            work = await rows.get(tx, told.id_of("work_request_id"), only_customer=None)
+            server = await servers.get(tx, work.server_id, only_customer=None)
+            _, items = await readiness.checklist_of(tx, server)
+            if unmet := [item.condition for item in items if item.state is not State.OK]:
+                await conditions.declare_unmet(tx, work.contract_id, server_id=server.id, unmet=unmet)
+
+        await self._do(told, "check a server", look, by=technician)
+        await self._do(told, "declare software", declare, by=f"customer:{told.customer_id}")
+        await self._do(told, "tell of unmet conditions", tell, by=technician, may=(NotRegistered,))
 
     async def sign_off(self, told: Told) -> None:
         await self._do(

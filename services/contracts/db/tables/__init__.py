@@ -17,6 +17,7 @@ from services.contracts.db.tables.incidents import condition_declarations, incid
 from services.contracts.db.tables.naming import metadata
 from services.contracts.db.tables.published import accepted_versions, bought_plans
 from services.contracts.db.tables.refunds import refund_requests, warranty_claims
+from services.contracts.db.tables.software import readiness_checks, software_components, software_declarations
 from services.contracts.db.tables.vault import disclosures, secret_reveals, secret_values, secrets, vault_keys
 from services.contracts.db.tables.work import (
     bookings,
@@ -44,6 +45,7 @@ __all__ = [
     "metadata",
     "payments",
     "periods",
+    "readiness_checks",
     "recovery_attempts",
     "refund_requests",
     "risk_acknowledgements",
@@ -52,6 +54,8 @@ __all__ = [
     "secret_values",
     "secrets",
     "servers",
+    "software_components",
+    "software_declarations",
     "technicians",
     "vault_keys",
     "verified_backups",

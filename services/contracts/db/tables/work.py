@@ -41,6 +41,8 @@ work_requests = sa.Table(
     sa.Column("steps", sa.Integer, nullable=False, server_default="0"),
     sa.Column("ended_at", Instant),
     sa.Column("signed_off_at", Instant),
+    # Names of what it touches; NULL: of none in particular.
+    sa.Column("software", json_type()),
     sa.CheckConstraint(
         "status IN ('requested', 'assessed', 'accepted', 'refused', 'withdrawn', 'scheduled', 'in_progress', "
         "'completed', 'failed', 'signed_off')",
