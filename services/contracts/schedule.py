@@ -1,10 +1,11 @@
-"""What contracts does when time passes: timers look at a contract, at work or at a disclosure, and do what is due."""
+"""What contracts does when time passes: timers look at what waits for its time, and do what is due."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from services.contracts.use_cases.disclosures import miss_rotation
+from services.contracts.use_cases.emergencies import ESCALATE, escalate_emergency
 from services.contracts.use_cases.happenings import EXTENSION_ENDS, PERIOD_ENDS, WINDOW_OPENS, let_time_pass
 from services.contracts.use_cases.replacements import ROTATION_DUE
 from services.contracts.use_cases.work_in_progress import SIGN_OFF, sign_off_by_time
@@ -27,3 +28,8 @@ async def nobody_objected(tx: Transaction, timer: Timer) -> None:
 @timers.when(ROTATION_DUE)
 async def rotation_due(tx: Transaction, timer: Timer) -> None:
     await miss_rotation(tx, timer.subject_id)
+
+
+@timers.when(ESCALATE)
+async def nobody_acknowledged(tx: Transaction, timer: Timer) -> None:
+    await escalate_emergency(tx, timer.subject_id)

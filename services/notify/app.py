@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.notify import consumers, gateways
-from services.notify.api import contacts, feeds, notices, partners
+from services.notify.api import contacts, feeds, notices, on_call, partners
 from services.notify.domain.judgements import judgements
 from services.notify.settings import NotifySettings
 from shared.kit import decisions, runtime
@@ -47,6 +47,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         routers=[
             contacts.router,
             notices.router,
+            on_call.router,
             partners.router,
             partners.links,
             feeds.router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.notify.domain.notice import NoticeKind
+from services.notify.use_cases import paging
 from services.notify.use_cases.feeds import fan_out, recall_event, told_to_partners
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
 from shared.events.billing import InvoiceIssued, PaymentAudited, RefundDeclined, RefundReleased
@@ -13,6 +14,11 @@ from shared.events.contracts import (
     ConditionsDeclaredUnmet,
     ContractAccepted,
     CustomerRegistered,
+    EmergencyAcknowledged,
+    EmergencyEscalated,
+    EmergencyReported,
+    EmergencyResolved,
+    EmergencyWithdrawn,
     ExtensionRefused,
     ExtensionRequested,
     IncidentDecided,
@@ -192,6 +198,59 @@ async def _send_incident_notice(tx: Transaction, kind: NoticeKind, fact: Inciden
     )
 
 
+@handlers.on(EmergencyReported)
+async def call_support(tx: Transaction, fact: EmergencyReported, envelope: Envelope) -> None:
+    await paging.hear_of_call(tx, fact)
+    await _send_emergency_notice(tx, NoticeKind.EMERGENCY_REPORTED, fact, envelope)
+
+
+@handlers.on(EmergencyEscalated)
+async def call_the_next(tx: Transaction, fact: EmergencyEscalated, envelope: Envelope) -> None:
+    await paging.hear_of_call(tx, fact)
+
+
+@handlers.on(EmergencyAcknowledged)
+async def call_nobody_else(tx: Transaction, fact: EmergencyAcknowledged, envelope: Envelope) -> None:
+    await paging.hear_of_end(tx, fact)
+    await _send_emergency_notice(tx, NoticeKind.EMERGENCY_ACKNOWLEDGED, fact, envelope)
+
+
+@handlers.on(EmergencyWithdrawn)
+async def call_it_off(tx: Transaction, fact: EmergencyWithdrawn, envelope: Envelope) -> None:
+    await paging.hear_of_end(tx, fact)
+
+
+@handlers.on(EmergencyResolved)
+async def send_end_of_emergency(tx: Transaction, fact: EmergencyResolved, envelope: Envelope) -> None:
+    await _send_emergency_notice(tx, NoticeKind.EMERGENCY_RESOLVED, fact, envelope)
+
+
+EmergencyFact = EmergencyReported | EmergencyAcknowledged | EmergencyResolved
+_EMERGENCY_FACTS = {
+    "emergency_id",
+    "server_id",
+    "reported_at",
+    "acknowledge_by",
+    "acknowledged_at",
+    "outcome",
+    "resolved_at",
+}
+
+
+async def _send_emergency_notice(tx: Transaction, kind: NoticeKind, fact: EmergencyFact, envelope: Envelope) -> None:
+    await _hear_period(tx, fact)
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.emergency_id,
+        period_index=fact.period_index,
+        facts=fact.model_dump(mode="json", include=_EMERGENCY_FACTS),
+    )
+
+
 @handlers.on(SecretRevealed)
 async def send_reveal_notice(tx: Transaction, fact: SecretRevealed, envelope: Envelope) -> None:
     await _send_vault_notice(tx, NoticeKind.SECRET_REVEALED, fact, envelope)
@@ -355,7 +414,7 @@ async def _send_work_notice(
 
 async def _hear_period(
     tx: Transaction,
-    fact: ContractAccepted | RenewalRequested | ServiceFact | ConditionsDeclaredUnmet | IncidentFact,
+    fact: ContractAccepted | RenewalRequested | ServiceFact | ConditionsDeclaredUnmet | IncidentFact | EmergencyFact,
 ) -> None:
     await hear_period(
         tx,

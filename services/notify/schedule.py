@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.notify.use_cases.feeds import PURGE, purge_feed
 from services.notify.use_cases.notices import SEND
+from services.notify.use_cases.paging import PAGE, send_page
 from services.notify.use_cases.partners import ENSURE_TOPIC, ensure_topic
 from services.notify.use_cases.sending import send_notice
 from shared.kit.db import Transaction
@@ -16,6 +17,11 @@ timers = Timers()
 @timers.job(SEND)
 async def send(runtime: Runtime, timer: Timer) -> None:
     await send_notice(runtime.database, runtime.gateways.mail, timer.subject_id)
+
+
+@timers.job(PAGE)
+async def page(runtime: Runtime, timer: Timer) -> None:
+    await send_page(runtime.database, runtime.gateways.mail, timer.subject_id)
 
 
 @timers.job(ENSURE_TOPIC)

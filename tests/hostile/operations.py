@@ -103,7 +103,10 @@ async def sent(
         return await client.request(operation.method, path, data=body, files=pdf)
     if operation.media_type == "application/octet-stream":
         headers = {"content-type": operation.media_type}
-        return await client.request(operation.method, path, content=b"x", headers=headers)
+        needed = {"channel": "portal"} if "channel" in operation.names_in("query") else {}
+        return await client.request(
+            operation.method, path, content=b"x", headers=headers, params=needed | (query or {})
+        )
     return await client.request(operation.method, path, json=body, params=query)
 
 
@@ -199,6 +202,20 @@ _SAMPLES: dict[str, Any] = {
     "refuse_extension": _reason,
     "assess_work": lambda _ids: {"rehearsed": False},
     "acknowledge_risk": lambda ids: {"language": "en", "text_sha256": ids["text_sha256"], "channel": "portal"},
+    "report_emergency": lambda ids: {"server_id": str(ids["server_id"]), "seen": "smoke", "channel": "portal"},
+    "resolve_emergency": lambda ids: {
+        "outcome": "work-requested",
+        "log": "a new disk is needed",
+        "work_request_id": str(ids["work_request_id"]),
+    },
+    "withdraw_emergency": _in_writing,
+    "put_staff_contact": lambda _ids: {"email": "eve@company.example", "language": "en", "administrator": True},
+    "add_shift": lambda ids: {
+        "subject": ids["subject"],
+        "position": 2,
+        "starts_at": "2030-02-01T10:00:00Z",
+        "ends_at": "2030-02-01T22:00:00Z",
+    },
     "record_readiness_check": lambda _ids: {
         "condition": "reachable",
         "passed": True,

@@ -161,6 +161,9 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
     software = {"software": [{"name": "nginx", "licence": "BSD-2-Clause"}], "channel": "portal"}
     declared = await story.http.post(f"/v1/servers/{story.server_ids[0]}/software", json=software)
     assert declared.status_code == 201, declared.text
+    called = {"server_id": story.server_ids[0], "seen": "smoke", "channel": "portal"}
+    emergency = await story.http.post(f"/v1/contracts/{story.contract}/emergencies", json=called)
+    assert emergency.status_code == 201, emergency.text
     body = {"reason": "a flood", "channel": "portal"}
     extension = await story.http.post(f"/v1/contracts/{story.contract}/extensions", json=body)
     assert extension.status_code == 201, extension.text
@@ -191,6 +194,7 @@ async def _contracts(service: ServiceUnderTest) -> dict[str, Any]:
         "contract_id": UUID(story.contract),
         "server_id": UUID(story.server_ids[0]),
         "work_request_id": UUID(work.json()["id"]),
+        "emergency_id": UUID(emergency.json()["id"]),
         "incident_id": UUID(incident.json()["id"]),
         "declaration_id": UUID(declaration.json()["id"]),
         "software_declaration_id": UUID(declared.json()["id"]),
@@ -263,11 +267,19 @@ async def _notify(service: ServiceUnderTest) -> dict[str, Any]:
     customer = service.as_role(Role.CUSTOMER, customer_id=story.customer_id)
     body = {"partner_id": partner, "customer_id": str(story.customer_id), "channel": "portal"}
     link = (await customer.post("/v1/partner-links", json=body)).json()["id"]
+    admin, now = service.as_role(Role.ADMIN), await service.now()
+    reached = {"email": "eve@company.example", "language": "en", "administrator": False}
+    assert (await admin.put("/v1/staff-contacts/eve", json=reached)).status_code == 200
+    times = {"starts_at": now.isoformat(), "ends_at": (now + timedelta(hours=9)).isoformat()}
+    shift = await admin.post("/v1/on-call-shifts", json={"subject": "eve", "position": 1, **times})
+    assert shift.status_code == 201, shift.text
     notices = (await customer.get("/v1/notices")).json()["items"]
     return {
         "customer_id": story.customer_id,
         "partner_id": UUID(partner),
         "link_id": UUID(link),
         "notice_id": UUID(notices[0]["id"]),
+        "subject": "eve",
+        "shift_id": UUID(shift.json()["id"]),
         "subject_id": UUID(notices[0]["subject_id"]),
     }

@@ -43,6 +43,9 @@ FACTS: dict[str, Any] = {
     "refused_at": START.isoformat(),
     "extended_until": END.isoformat(),
     "was_ended": False,
+    **dict.fromkeys(("acknowledge_by", "acknowledged_at", "resolved_at"), START.isoformat()),
+    "emergency_id": str(new_id()),
+    "outcome": "work-requested",
 }
 
 

@@ -23,6 +23,8 @@ ISSUER = {"/dev-issuer/.well-known/openid-configuration", "/dev-issuer/jwks", "/
 AUDITED = {
     ("billing", "PUT", "/v1/customers/{customer_id}/billing-profile"),
     ("notify", "PUT", "/v1/customers/{customer_id}/contact"),
+    ("notify", "PUT", "/v1/staff-contacts/{subject}"),
+    ("notify", "DELETE", "/v1/staff-contacts/{subject}"),
     ("backup", "PUT", "/v1/servers/{server_id}/files/{path}"),
     ("backup", "DELETE", "/v1/servers/{server_id}/files/{path}"),
 }

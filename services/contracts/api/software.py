@@ -119,6 +119,7 @@ async def import_software(
     The format is told by the content. Components that are files are left out. A licence that is named in words becomes
     a `LicenseRef-…`; one that is left open is `NOASSERTION`.
     """
+    await servers.get(tx, server_id, only_customer=caller.only_customer)
     declared = await asyncio.to_thread(stories.imported, bill)
     declaration = await stories.declare_software(
         tx, server_id, declared, only_customer=caller.only_customer, channel=channel

@@ -169,3 +169,77 @@ partner_events = sa.Table(
     sa.UniqueConstraint("partner_id", "event_id"),
     sa.Index("ix_partner_events_partner_id_created_at", "partner_id", "created_at"),
 )
+
+staff_contacts = sa.Table(
+    "staff_contacts",
+    metadata,
+    sa.Column("subject", sa.String(200), primary_key=True),
+    sa.Column("email", sa.String(LONGEST_ADDRESS), nullable=False),
+    sa.Column("language", sa.String(2), nullable=False),
+    sa.Column("administrator", sa.Boolean, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("language IN ('en', 'zh')", name="language"),
+)
+
+on_call_shifts = sa.Table(
+    "on_call_shifts",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("subject", sa.String(200), sa.ForeignKey("staff_contacts.subject"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("cancelled_at", Instant),
+    sa.CheckConstraint("position BETWEEN 1 AND 9", name="position"),
+    sa.CheckConstraint("starts_at < ends_at", name="order"),
+    sa.Index(
+        "ix_on_call_shifts_ends_at",
+        "ends_at",
+        postgresql_where=sa.text("cancelled_at IS NULL"),
+        sqlite_where=sa.text("cancelled_at IS NULL"),
+    ),
+)
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("emergency_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("agreement_version", sa.String(200), nullable=False),
+    sa.Column("facts", json_type(), nullable=False),
+    sa.Column("escalation", sa.Integer, nullable=False),
+    sa.Column("called_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.CheckConstraint("escalation >= 0", name="escalation"),
+    sa.Index(
+        "ix_calls_under_way",
+        "called_at",
+        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL"),
+    ),
+)
+
+pages = sa.Table(
+    "pages",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("emergency_id", sa.Uuid, sa.ForeignKey("calls.emergency_id"), nullable=False),
+    sa.Column("escalation", sa.Integer, nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("reason", sa.String(20), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("smtp_code", sa.Integer),
+    sa.Column("reply_sha256", sa.String(64)),
+    sa.Column("settled_at", Instant),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.UniqueConstraint("emergency_id", "escalation", "subject"),
+    sa.CheckConstraint("reason IN ('on-call', 'nobody-on-call', 'nobody-answers', 'not-delivered')", name="reason"),
+    sa.CheckConstraint("status IN ('pending', 'delivered', 'failed', 'dropped')", name="status"),
+    sa.CheckConstraint("(status = 'pending') = (settled_at IS NULL)", name="settled"),
+    sa.CheckConstraint("status <> 'delivered' OR smtp_code BETWEEN 200 AND 299", name="delivered"),
+    sa.Index("ix_pages_emergency_id_id", "emergency_id", "id"),
+)

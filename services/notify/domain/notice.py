@@ -44,6 +44,9 @@ class NoticeKind(StrEnum):
     REFUND_RELEASED = "refund-released"
     REFUND_DECLINED = "refund-declined"
     SERVICE_REFUNDED = "service-refunded"
+    EMERGENCY_REPORTED = "emergency-reported"
+    EMERGENCY_ACKNOWLEDGED = "emergency-acknowledged"
+    EMERGENCY_RESOLVED = "emergency-resolved"
 
 
 CLAUSES: dict[NoticeKind, str] = {
@@ -71,6 +74,9 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.REFUND_RELEASED: "6.2",
     NoticeKind.REFUND_DECLINED: "6.2",
     NoticeKind.SERVICE_REFUNDED: "6.2",
+    NoticeKind.EMERGENCY_REPORTED: "1.3",
+    NoticeKind.EMERGENCY_ACKNOWLEDGED: "1.3",
+    NoticeKind.EMERGENCY_RESOLVED: "1.3",
 }
 """What a notice of that kind cites, unless its facts name (`cites`) the clause that was decided by."""
 

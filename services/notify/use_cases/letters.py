@@ -1,4 +1,4 @@
-"""The words of a notice: its template in the customer's language, dates in the contract's zone."""
+"""The words of notices and pages: a template in the reader's language, a customer's dates in the contract's zone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from babel.numbers import format_currency
 
 from services.notify.domain.contact import Language
 from services.notify.domain.notice import Notice
+from services.notify.domain.page import Call, Page
 from shared.kernel.money import exponent_of
 from shared.kernel.period import zone_named
 
@@ -49,19 +50,17 @@ _environment = jinja2.Environment(
 
 def letter_for(notice: Notice, language: Language) -> Letter:
     """The notice in words; the same for the same notice and language, whenever it is asked for."""
-    zone = zone_named(notice.background.zone or "UTC")
 
     def when(instant: str) -> str:
-        return format_datetime(
-            datetime.fromisoformat(instant), _PATTERNS[language], tzinfo=zone, locale=_LOCALES[language]
-        )
+        return _written(instant, language, notice.background.zone or "UTC")
 
     def money(amount: dict[str, Any]) -> str:
         exact = Decimal(amount["minor"]).scaleb(-exponent_of(amount["currency"]))
         text = format_currency(exact, amount["currency"], locale=_LOCALES[language], decimal_quantization=False)
         return _LETTER_BEFORE_DIGIT.sub("\u00a0", text)
 
-    text = _environment.get_template(f"{notice.kind}.{language}.txt").render(
+    return _letter(
+        f"{notice.kind}.{language}.txt",
         **notice.facts,
         notice_id=notice.id,
         contract_id=notice.contract_id,
@@ -72,5 +71,32 @@ def letter_for(notice: Notice, language: Language) -> Letter:
         when=when,
         money=money,
     )
+
+
+def page_for(page: Page, call: Call, language: Language) -> Letter:
+    """What a person of the company is told of an emergency; its times are UTC's, as staff is anywhere."""
+
+    def when(instant: str) -> str:
+        return _written(instant, language, "UTC")
+
+    return _letter(
+        f"page.{language}.txt",
+        **call.facts,
+        emergency_id=call.emergency_id,
+        customer_id=call.customer_id,
+        agreement_version=call.agreement_version,
+        escalation=page.escalation,
+        reason=page.reason.value,
+        when=when,
+    )
+
+
+def _written(instant: str, language: Language, zone: str) -> str:
+    at, local = datetime.fromisoformat(instant), zone_named(zone)
+    return format_datetime(at, _PATTERNS[language], tzinfo=local, locale=_LOCALES[language])
+
+
+def _letter(template: str, **said: Any) -> Letter:
+    text = _environment.get_template(template).render(**said)
     subject, _, body = text.partition("\n")
     return Letter(" ".join(subject.removeprefix(_SUBJECT).split())[:LONGEST_SUBJECT], body.strip() + "\n")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from shared.events.contracts import customers, incidents, refunds, service, software, vault, work
+from shared.events.contracts import customers, emergencies, incidents, refunds, service, software, vault, work
 from shared.events.contracts.customers import (
     CustomerRegistered,
     ServerRegistered,
     ZoneChanged,
+)
+from shared.events.contracts.emergencies import (
+    EmergencyAcknowledged,
+    EmergencyEscalated,
+    EmergencyFact,
+    EmergencyReported,
+    EmergencyResolved,
+    EmergencyWithdrawn,
 )
 from shared.events.contracts.incidents import (
     AppealDecided,
@@ -68,6 +76,7 @@ FACTS: list[type[Fact]] = [
     *refunds.FACTS,
     *work.FACTS,
     *software.FACTS,
+    *emergencies.FACTS,
     *incidents.FACTS,
     *vault.FACTS,
 ]
@@ -81,6 +90,12 @@ __all__ = [
     "ContractWithdrawn",
     "CustomerRegistered",
     "DisclosedSecretReplaced",
+    "EmergencyAcknowledged",
+    "EmergencyEscalated",
+    "EmergencyFact",
+    "EmergencyReported",
+    "EmergencyResolved",
+    "EmergencyWithdrawn",
     "ExtensionRefused",
     "ExtensionRequested",
     "IncidentDecided",

@@ -32,9 +32,10 @@ from tests.support.service import ServiceUnderTest
 
 FILES = [
     "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "assessments.json",
-    "acknowledgements.json", "conditions.json", "reveals.json", "disclosures.json", "extensions.json", "refunds.json",
-    "warranty.json", "incidents.json", "backups.json", "payments.json", "notices.json", "decisions.json",
-    "timeline.json", "audit.json", "summary.pdf", "manifest.json", "signature.json",
+    "acknowledgements.json", "conditions.json", "reveals.json", "disclosures.json", "emergencies.json",
+    "extensions.json", "refunds.json", "warranty.json", "incidents.json", "backups.json", "payments.json",
+    "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf", "manifest.json",
+    "signature.json",
 ]  # fmt: skip
 
 

@@ -76,6 +76,11 @@ ALERTS: dict[str, Case] = {
     "AuditQueueHoldsCustomers": gauge(AUDIT_QUEUE, over=3 * DAY + 60, under=3 * DAY - 60),
     "RecoveryPointBreached": gauge(BREACH, over=7_260, under=7_140),
     "DisclosedSecretNotReplaced": gauge(ROTATION, over=60, under=0),
+    "EmergencyNotAcknowledged": gauge(
+        'mainstay_emergency_unacknowledged_seconds{service="contracts"}', over=1, under=0
+    ),
+    "EmergencyCallUnheard": gauge('mainstay_emergency_calls_unheard_seconds{service="notify"}', over=60, under=0),
+    "NobodyOnCall": gauge('mainstay_on_call_people{service="notify"}', over=0, under=1),
     "LegalNoticeLate": Case(
         {unproven("pending"): steady(3_700)},
         {unproven("pending"): steady(3_500), unproven("waiting_for_contact"): steady(30 * DAY)},

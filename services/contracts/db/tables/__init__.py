@@ -11,6 +11,7 @@ from services.contracts.db.tables.contracts import (
     periods,
     servers,
 )
+from services.contracts.db.tables.emergencies import emergencies
 from services.contracts.db.tables.evidence import evidence_facts
 from services.contracts.db.tables.extensions import extensions
 from services.contracts.db.tables.incidents import condition_declarations, incidents, recovery_attempts
@@ -39,6 +40,7 @@ __all__ = [
     "contracts",
     "customers",
     "disclosures",
+    "emergencies",
     "evidence_facts",
     "extensions",
     "incidents",

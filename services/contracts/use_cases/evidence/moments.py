@@ -29,6 +29,11 @@ _OF_RECORDS = {
         "overdue_at": "replacement-overdue",
         "replaced_at": "secret-replaced",
     },
+    "emergencies.json": {
+        "reported_at": "emergency-reported",
+        "acknowledged_at": "emergency-acknowledged",
+        "ended_at": "emergency-ended",
+    },
     "extensions.json": {"requested_at": "extension-requested", "decided_at": "extension-decided"},
     "refunds.json": {
         "requested_at": "refund-requested",
