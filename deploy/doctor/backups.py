@@ -13,6 +13,7 @@ from deploy.doctor.databases import url_of
 from deploy.doctor.finding import Finding, Patient, error, ok, warning, without_user
 from deploy.doctor.reading import NO_ANSWER, reading
 from services.backup.db.tables import protections
+from services.backup.domain.protection import LOCAL
 from services.backup.gateways import build
 from services.backup.gateways.restic import Repository, ResticClient, ResticFailed, ResticMissing, WrongPassword
 from services.backup.settings import BackupSettings
@@ -22,6 +23,7 @@ OLDEST = (0, 14)
 """`--json` of a backup with its summary, and `--retry-lock` where there is one; tested from here on."""
 ANSWER_SECONDS = 3
 REPOSITORIES, DELETING = "MAINSTAY_BACKUP_REPOSITORIES", "MAINSTAY_BACKUP_DELETING_REPOSITORIES"
+REMOTE, REMOTE_DELETING = "MAINSTAY_BACKUP_REMOTE_REPOSITORIES", "MAINSTAY_BACKUP_REMOTE_DELETING_REPOSITORIES"
 
 
 async def look(patient: Patient) -> list[Finding]:
@@ -36,6 +38,12 @@ async def look(patient: Patient) -> list[Finding]:
     findings += await _place(patient, base, REPOSITORIES)
     if settings.deleting_repositories is not None:
         findings += await _place(patient, settings.deleting_repositories.get_secret_value(), DELETING)
+    for variable, remote in (
+        (REMOTE, settings.remote_repositories),
+        (REMOTE_DELETING, settings.remote_deleting_repositories),
+    ):
+        if remote is not None:
+            findings += await _place(patient, remote.get_secret_value(), variable)
     if not findings:
         findings += await _key(patient, restic)
     if findings:
@@ -65,7 +73,7 @@ async def _place(patient: Patient, base: str, variable: str) -> list[Finding]:
         return []
     if patient.in_production and Path(base).is_relative_to(patient.data_dir):
         found = "the repositories are in the data folder, and would be lost with it"
-        return [warning(PART, found, f"set {REPOSITORIES} to another machine: rest:https://user:password@host/user")]
+        return [warning(PART, found, f"set {variable} to another machine: rest:https://user:password@host/user")]
     return []
 
 
@@ -104,7 +112,7 @@ async def _key(patient: Patient, restic: ResticClient) -> list[Finding]:
 async def _some_repository(patient: Patient) -> Repository | None:
     """None also where the database does not tell, which is said about the database."""
     columns = protections.c
-    made = sa.and_(columns.last_success_at.is_not(None), columns.data_deleted_at.is_(None))
+    made = sa.and_(columns.last_success_at.is_not(None), columns.data_deleted_at.is_(None), columns.place == LOCAL)
     try:
         async with reading(url_of(patient, "backup")) as reader:
             row = await reader.row(sa.select(columns.server_id, columns.id).where(made).limit(1)) if reader else None

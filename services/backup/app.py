@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from services.backup import consumers
 from services.backup import gateways as real_gateways
-from services.backup.api import files, protections, restores, runs
+from services.backup.api import files, protections, remote_applications, restores, runs
 from services.backup.domain.judgements import judgements
 from services.backup.gateways import Gateways
 from services.backup.settings import BackupSettings
@@ -21,7 +21,7 @@ from shared.kit.runtime import Runtime
 from shared.kit.settings import CommonSettings
 
 NAME = "backup"
-DESCRIPTION = "Keeps restorable copies of the servers of registered services (clause 2.2)."
+DESCRIPTION = "Keeps restorable copies of the servers of registered services (clauses 2.2 and 2.3)."
 
 
 def open_runtime(
@@ -51,6 +51,13 @@ def create_app(opened: Runtime) -> FastAPI:
         opened,
         title=NAME,
         description=DESCRIPTION,
-        routers=[files.router, protections.router, runs.router, restores.router, decisions.router()],
+        routers=[
+            files.router,
+            protections.router,
+            runs.router,
+            restores.router,
+            remote_applications.router,
+            decisions.router(),
+        ],
         handlers=consumers.handlers,
     )

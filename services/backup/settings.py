@@ -24,6 +24,14 @@ class BackupSettings(ServiceSettings):
         description="the same repositories by a way that lets data be deleted, for when `repositories` is append-only: "
         "used for what is past its retention and for incomplete snapshots; default the same",
     )
+    remote_repositories: SecretStr | None = Field(
+        None,
+        description="where remote backups go that customers applied for: a restic URL prefix, or a folder mounted "
+        "from elsewhere; without it no application can be approved",
+    )
+    remote_deleting_repositories: SecretStr | None = Field(
+        None, description="the same as deleting_repositories, of remote_repositories"
+    )
     key_file: Path | None = Field(
         None,
         description="32 random bytes that every repository password derives from; default in the data folder, "

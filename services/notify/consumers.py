@@ -8,6 +8,7 @@ from services.notify.domain.notice import NoticeKind
 from services.notify.use_cases import paging
 from services.notify.use_cases.feeds import fan_out, recall_event, told_to_partners
 from services.notify.use_cases.notices import ask_for_notice, hear_invoice, hear_period, hear_zone
+from shared.events.backup import RemoteBackupApproved, RemoteBackupDeclined
 from shared.events.billing import InvoiceIssued, PaymentAudited, RefundDeclined, RefundReleased
 from shared.events.contracts import (
     AppealDecided,
@@ -364,6 +365,32 @@ async def _send_service_notice(tx: Transaction, kind: NoticeKind, fact: ServiceF
         subject_id=fact.contract_id,
         period_index=fact.period_index,
         facts=said,
+    )
+
+
+@handlers.on(RemoteBackupApproved)
+async def send_approval_of_remote_backup(tx: Transaction, fact: RemoteBackupApproved, envelope: Envelope) -> None:
+    await _send_remote_notice(tx, NoticeKind.REMOTE_BACKUP_APPROVED, fact, envelope)
+
+
+@handlers.on(RemoteBackupDeclined)
+async def send_refusal_of_remote_backup(tx: Transaction, fact: RemoteBackupDeclined, envelope: Envelope) -> None:
+    await _send_remote_notice(tx, NoticeKind.REMOTE_BACKUP_DECLINED, fact, envelope)
+
+
+async def _send_remote_notice(
+    tx: Transaction, kind: NoticeKind, fact: RemoteBackupApproved | RemoteBackupDeclined, envelope: Envelope
+) -> None:
+    said = fact.model_dump(mode="json", include={"server_id", "every_hours", "approved_at", "reason", "declined_at"})
+    await ask_for_notice(
+        tx,
+        kind,
+        caused_by=envelope.id,
+        customer_id=fact.customer_id,
+        contract_id=fact.contract_id,
+        subject_id=fact.application_id,
+        period_index=NO_PERIOD,
+        facts={**said, "ruled_by": fact.agreement_version},
     )
 
 

@@ -23,14 +23,16 @@ class ProtectionFact(Fact):
 
 
 class ProtectionStarted(ProtectionFact):
-    """A server of a registered service is backed up locally from now on."""
+    """A server of a registered service is backed up from now on."""
 
     kind: ClassVar[str] = "protection-started"
+    minor: ClassVar[int] = 1
     for_partners: ClassVar[frozenset[str] | None] = frozenset(
-        {"protection_id", "contract_id", "server_id", "every_hours", "started_at"}
+        {"protection_id", "contract_id", "server_id", "every_hours", "place", "started_at"}
     )
 
     every_hours: int
+    place: Literal["local", "remote"] = "local"
     started_at: AwareDatetime
 
 
@@ -38,8 +40,9 @@ class BackupCompleted(ProtectionFact):
     """A run's snapshot was found again by the run's tag, and a sample file read back with the same hash."""
 
     kind: ClassVar[str] = "backup-completed"
+    minor: ClassVar[int] = 1
     for_partners: ClassVar[frozenset[str] | None] = frozenset(
-        {"protection_id", "server_id", "run_id", "slot_at", "completed_at"}
+        {"protection_id", "server_id", "run_id", "slot_at", "place", "completed_at"}
     )
 
     run_id: UUID
@@ -48,6 +51,7 @@ class BackupCompleted(ProtectionFact):
     files: int
     bytes: int
     sample_sha256: Text | None
+    place: Literal["local", "remote"] = "local"
     completed_at: AwareDatetime
 
 
@@ -102,6 +106,55 @@ class BackupDataDeleted(ProtectionFact):
     deleted_at: AwareDatetime
 
 
+class RemoteApplicationFact(Fact):
+    producer: ClassVar[str] = "backup"
+    aggregate: ClassVar[str] = "remote_application"
+    key: ClassVar[str] = "application_id"
+
+    application_id: UUID
+    contract_id: UUID
+    server_id: UUID
+    agreement_version: Text
+
+
+class RemoteBackupApplied(RemoteApplicationFact):
+    """A customer applied for backups of a server to a remote place."""
+
+    kind: ClassVar[str] = "remote-backup-applied"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"application_id", "server_id", "applied_at"})
+
+    applied_at: AwareDatetime
+
+
+class RemoteBackupApproved(RemoteApplicationFact):
+    """From now on the server is backed up to the remote place as well."""
+
+    kind: ClassVar[str] = "remote-backup-approved"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"application_id", "server_id", "approved_at"})
+
+    every_hours: int
+    approved_at: AwareDatetime
+
+
+class RemoteBackupDeclined(RemoteApplicationFact):
+    """The company does not back the server up remotely."""
+
+    kind: ClassVar[str] = "remote-backup-declined"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"application_id", "server_id", "reason", "declined_at"})
+
+    reason: Literal["too-large", "no-capacity", "unreachable", "unlawful"]
+    declined_at: AwareDatetime
+
+
+class RemoteBackupEnded(RemoteApplicationFact):
+    """The customer took its application back, or wants no remote backup any more."""
+
+    kind: ClassVar[str] = "remote-backup-ended"
+    for_partners: ClassVar[frozenset[str] | None] = frozenset({"application_id", "server_id", "ended_at"})
+
+    ended_at: AwareDatetime
+
+
 FACTS: list[type[Fact]] = [
     ProtectionStarted,
     BackupCompleted,
@@ -109,4 +162,8 @@ FACTS: list[type[Fact]] = [
     RestoreCompleted,
     ProtectionEnded,
     BackupDataDeleted,
+    RemoteBackupApplied,
+    RemoteBackupApproved,
+    RemoteBackupDeclined,
+    RemoteBackupEnded,
 ]

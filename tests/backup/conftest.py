@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from services.backup import app
 from services.backup.db.tables import metadata
+from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
 from tests.backup.world import World, a_world
 from tests.support.databases import Beginnings, migrated
@@ -35,3 +36,11 @@ def settings(request: pytest.FixtureRequest, begun: Beginnings, tmp_path: Path) 
 async def world(tmp_path: Path, settings: BackupSettings) -> AsyncIterator[World]:
     async with a_world(tmp_path, settings) as opened:
         yield opened
+
+
+@pytest.fixture
+async def afar(tmp_path: Path, settings: BackupSettings) -> AsyncIterator[tuple[World, FakeRestic]]:
+    """A world with a remote place, and what is there."""
+    place = FakeRestic()
+    async with a_world(tmp_path, settings, remote=place) as opened:
+        yield opened, place

@@ -6,10 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from services.backup import app, consumers, schedule
+from services.backup.gateways import keys_of
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
+from services.backup.use_cases import master_key
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings
 from tests.backup.world import RETENTION_DAYS, World
@@ -43,4 +46,39 @@ async def test_a_file_goes_in_comes_back_and_is_deleted_with_the_rest(
         await service.tell(world.service_expired(ended_at=world.now))
         await service.advance(by=timedelta(days=RETENTION_DAYS))
         assert (await world.protection())["data_deleted_at"] is not None
+        assert not list(repository.parent.iterdir())
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+async def test_a_remote_place_has_backups_of_its_own_and_follows_when_the_key_is_replaced(
+    tmp_path: Path, settings: BackupSettings, restic_binary: ResticBinary
+) -> None:
+    common = CommonSettings(data_dir=tmp_path, clock="virtual")
+    afar = settings.model_copy(update={"remote_repositories": SecretStr(str(tmp_path / "afar"))})
+
+    def open_runtime() -> Runtime:
+        return app.open_runtime(common, authenticator=embedded_authenticator(common), settings=afar)
+
+    async with service_under_test(open_runtime, app.create_app, consumers.handlers, schedule.timers) as service:
+        world = World(service, FakeRestic(), await service.now())
+        await world.begin()
+        await world.remotely()
+        remote = await world.protection_at("remote")
+        assert remote is not None
+        assert remote["last_success"] is not None
+        repository = tmp_path / "afar" / str(world.server_id) / remote["id"]
+        assert (repository / "config").exists()
+        assert len(list((tmp_path / "repositories").glob("*/*/config"))) == 1
+        gateways = world.gateways
+        assert gateways.passwords is not None
+        outcome = await master_key.rotate(
+            service.runtime.database, keys_of(afar, common), gateways.passwords, lambda *_: None
+        )
+        assert (outcome.repositories, outcome.complete) == (2, True)
+        restore = (await world.ask_restore(run_id=remote["last_success"]["run_id"])).json()
+        await service.run_due()
+        content = await world.customer.get(f"/v1/restores/{restore['id']}/content")
+        assert content.content == b"colour=blue\n"
+        await service.tell(world.service_expired(ended_at=world.now))
+        await service.advance(by=timedelta(days=RETENTION_DAYS))
         assert not list(repository.parent.iterdir())

@@ -34,6 +34,7 @@ from tests.support.service import ServiceUnderTest, service_under_test
 
 EVERY_HOURS = 24
 RETENTION_DAYS = 30
+REMOTELY_EVERY_HOURS = 48
 
 
 @dataclass
@@ -79,6 +80,7 @@ class World:
             "local_backup_every_hours": EVERY_HOURS,
             "restore_target_hours": 4,
             "retention_days": RETENTION_DAYS,
+            "remote_backup_every_hours": REMOTELY_EVERY_HOURS,
         }
         return ServiceRegistered(**(values | changes))
 
@@ -95,6 +97,7 @@ class World:
             "local_backup_every_hours": EVERY_HOURS,
             "restore_target_hours": 2,
             "retention_days": RETENTION_DAYS,
+            "remote_backup_every_hours": REMOTELY_EVERY_HOURS,
         }
         return ServiceRenewed(**(values | changes))
 
@@ -192,16 +195,38 @@ class World:
         body = {"server_id": str(self.server_id), "path": "etc/app.conf", "channel": "portal"} | changes
         return await self.customer.post("/v1/restores", json=body)
 
+    async def apply(self, **changes: Any) -> httpx.Response:
+        """For remote backup of the server."""
+        body = {"server_id": str(self.server_id), "channel": "portal"} | changes
+        return await self.customer.post("/v1/remote-applications", json=body)
+
+    async def answer(self, application_id: str, verb: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        by = self.customer if verb == "give-up" else self.support
+        return await by.post(f"/v1/remote-applications/{application_id}/{verb}", json=body)
+
+    async def remotely(self) -> str:
+        """An application that was approved."""
+        application = (await self.apply()).json()["id"]
+        approved = await self.answer(application, "approve")
+        assert approved.status_code == 200, approved.text
+        await self.service.run_due()
+        return str(application)
+
+    async def protection_at(self, place: str) -> dict[str, Any] | None:
+        """The newest one there."""
+        found = [each for each in await self.protections() if each["place"] == place]
+        return found[-1] if found else None
+
     def snapshots(self) -> int:
         return sum(len(kept) for kept in self.restic.repositories.values())
 
 
 @asynccontextmanager
-async def a_world(folder: Path, settings: BackupSettings) -> AsyncIterator[World]:
-    """Its files lie in `folder`; restic is played."""
+async def a_world(folder: Path, settings: BackupSettings, *, remote: FakeRestic | None = None) -> AsyncIterator[World]:
+    """Its files lie in `folder`; restic is played, and the remote place where there is one."""
     common = CommonSettings(data_dir=folder, clock="virtual")
     restic = FakeRestic()
-    gateways = Gateways(FileStore(folder), restic)
+    gateways = Gateways(FileStore(folder), restic, remote=remote)
 
     def open_runtime() -> Runtime:
         return app.open_runtime(

@@ -209,6 +209,9 @@ _SAMPLES: dict[str, Any] = {
         "work_request_id": str(ids["work_request_id"]),
     },
     "withdraw_emergency": _in_writing,
+    "apply_for_remote": lambda ids: {"server_id": str(ids["server_id"]), "channel": "portal"},
+    "decline_remote_application": lambda _ids: {"reason": "too-large"},
+    "give_up_remote_application": _in_writing,
     "put_staff_contact": lambda _ids: {"email": "eve@company.example", "language": "en", "administrator": True},
     "add_shift": lambda ids: {
         "subject": ids["subject"],

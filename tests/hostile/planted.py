@@ -244,6 +244,8 @@ async def _backup(service: ServiceUnderTest, restic: FakeRestic) -> dict[str, An
     await world.begin()
     restore = await world.ask_restore()
     assert restore.status_code == 201, restore.text
+    application = await world.apply()
+    assert application.status_code == 201, application.text
     await service.run_due()
     protection = await world.protection()
     return {
@@ -253,6 +255,7 @@ async def _backup(service: ServiceUnderTest, restic: FakeRestic) -> dict[str, An
         "protection_id": UUID(protection["id"]),
         "run_id": UUID((await world.runs())[0]["id"]),
         "restore_id": UUID(restore.json()["id"]),
+        "application_id": UUID(application.json()["id"]),
         "subject_id": UUID(protection["id"]),
         "path": "etc/app.conf",
     }

@@ -46,7 +46,11 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("acknowledge_by", "acknowledged_at", "resolved_at"), START.isoformat()),
     "emergency_id": str(new_id()),
     "outcome": "work-requested",
+    "approved_at": START.isoformat(),
+    "every_hours": 24,
 }
+
+REASONS = {NoticeKind.REMOTE_BACKUP_DECLINED: {"reason": "no-capacity"}}
 
 
 def a_notice(kind: NoticeKind, **facts: Any) -> Notice:
@@ -64,7 +68,7 @@ def a_notice(kind: NoticeKind, **facts: Any) -> Notice:
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("kind", NoticeKind)
 def test_a_letter_cites_the_clause_and_the_version(kind: NoticeKind, language: Language) -> None:
-    letter = letter_for(a_notice(kind), language)
+    letter = letter_for(a_notice(kind, **REASONS.get(kind, {})), language)
     assert letter.subject
     assert letter.subject.isprintable()
     assert CLAUSES[kind] in letter.body

@@ -66,3 +66,10 @@ def test_every_clause_that_a_rule_rests_on_is_in_every_text_of_the_agreement(ser
 def test_a_kind_is_a_noun_and_a_verb(service: str) -> None:
     word = r"[a-z]+(-[a-z]+)*"
     assert [kind for kind in judgements_of(service).kinds if not re.fullmatch(rf"{word}\.{word}", kind)] == []
+
+
+def test_every_clause_has_a_story() -> None:
+    [text, *_] = agreements.published().versions[-1].texts.values()
+    stories = [path.name for path in (ROOT / "tests" / "contracts" / "stories").glob("test_clause_*.py")]
+    names = {clause: f"test_clause_{clause.replace('.', '_')}" for clause in clauses_of(text)}
+    assert [clause for clause, name in names.items() if not any(story.startswith(name) for story in stories)] == []

@@ -10,7 +10,7 @@ from fastapi import Query
 
 from services.backup.api.runs import RunView
 from services.backup.db import protections, runs
-from services.backup.domain.protection import NoSuchProtection, Protection
+from services.backup.domain.protection import NoSuchProtection, Place, Protection
 from shared.kit.auth import STAFF, Role
 from shared.kit.fields import View
 from shared.kit.paging import Page, Paging
@@ -34,6 +34,7 @@ class ProtectionView(View):
     contract_id: UUID
     server_id: UUID
     customer_id: UUID
+    place: Place
     agreement_version: str
     status: str
     every_hours: int
@@ -58,6 +59,7 @@ class ProtectionView(View):
             contract_id=protection.contract_id,
             server_id=protection.server_id,
             customer_id=protection.customer_id,
+            place=protection.place,
             agreement_version=terms.agreement_version,
             status=protection.status,
             every_hours=terms.every_hours,

@@ -74,7 +74,8 @@ async def list_snapshot_files(run_id: UUID, caller: CallerIn, runtime: RuntimeIn
     global _listings
     async with in_time(), runtime.database.reading() as reader:
         run = await runs.get(reader, run_id, only_customer=caller.only_customer)
-        (await protections.get(reader, run.protection_id, only_customer=None)).require_data()
+        protection = await protections.get(reader, run.protection_id, only_customer=None)
+    protection.require_data()
     if run.snapshot_id is None:
         raise NothingToRestore(f"That run is {run.status}.")
     # Each listing is a process of its own; a crowd of them would starve the backups.
@@ -82,7 +83,8 @@ async def list_snapshot_files(run_id: UUID, caller: CallerIn, runtime: RuntimeIn
         raise SnapshotUnreadable()
     _listings += 1
     try:
-        found = await runtime.gateways.restic.files(Repository(run.server_id, run.protection_id), run.snapshot_id)
+        repository = Repository(run.server_id, run.protection_id, protection.place)
+        found = await runtime.gateways.restic_of(protection.place).files(repository, run.snapshot_id)
     except (ResticFailed, ResticMissing) as error:
         raise SnapshotUnreadable() from error
     finally:

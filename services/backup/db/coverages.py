@@ -28,6 +28,13 @@ async def get_or_begin(tx: Transaction, contract_id: UUID, *, customer_id: UUID,
     return _coverage(row)
 
 
+async def get_for_update(tx: Transaction, contract_id: UUID) -> Coverage:
+    """Of a contract with protections, which never are without."""
+    row = await tx.row(sa.select(coverages).where(coverages.c.contract_id == contract_id).with_for_update())
+    assert row is not None
+    return _coverage(row)
+
+
 async def save(tx: Transaction, coverage: Coverage) -> None:
     """Raises StaleWrite."""
     terms = coverage.terms
@@ -42,6 +49,7 @@ async def save(tx: Transaction, coverage: Coverage) -> None:
             every_hours=terms.every_hours if terms else None,
             restore_target_hours=terms.restore_target_hours if terms else None,
             terms_retention_days=terms.retention_days if terms else None,
+            remote_every_hours=terms.remote_every_hours if terms else None,
             ended_period=coverage.ended_period,
             ended_at=coverage.ended_at,
             retention_days=coverage.retention_days,
@@ -65,6 +73,7 @@ def _coverage(row: Row[Any]) -> Coverage:
             every_hours=row.every_hours,
             restore_target_hours=row.restore_target_hours,
             retention_days=row.terms_retention_days,
+            remote_every_hours=row.remote_every_hours,
         )
     return Coverage(
         contract_id=row.contract_id,

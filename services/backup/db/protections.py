@@ -15,8 +15,10 @@ from services.backup.db.tables import protections
 from services.backup.domain.coverage import Terms
 from services.backup.domain.protection import (
     ALERT_AFTER,
+    LOCAL,
     PURGED,
     NoSuchProtection,
+    Place,
     Protection,
     ProtectionStatus,
 )
@@ -45,6 +47,7 @@ _STATE = (
     "data_deleted_at",
 )
 _IDENTITY = ("id", "contract_id", "server_id", "customer_id", "started_at")
+"""Besides the place, which is no plain text."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Breaches:
 
 
 async def add(tx: Transaction, protection: Protection) -> None:
-    identity = {name: getattr(protection, name) for name in _IDENTITY}
+    identity = {name: getattr(protection, name) for name in (*_IDENTITY, "place")}
     await tx.insert(protections, {**identity, **_changing(protection), "version": protection.version})
 
 
@@ -111,10 +114,17 @@ async def page(
     return [_protection(row) for row in await reader.rows(query)]
 
 
-async def kept(reader: Reader) -> list[tuple[UUID, UUID]]:
-    """(id, server_id) of all whose data has not been deleted."""
-    rows = await reader.rows(sa.select(columns.id, columns.server_id).where(columns.data_deleted_at.is_(None)))
-    return [(row.id, row.server_id) for row in rows]
+async def kept(reader: Reader) -> list[tuple[UUID, UUID, Place]]:
+    """(server_id, id, place) of all whose data has not been deleted."""
+    query = sa.select(columns.server_id, columns.id, columns.place).where(columns.data_deleted_at.is_(None))
+    return [(row.server_id, row.id, Place(row.place)) for row in await reader.rows(query)]
+
+
+async def contract_serving(tx: Transaction, server_id: UUID) -> UUID | None:
+    """Whose active local protection the server has."""
+    query = sa.select(columns.contract_id).where(columns.server_id == server_id, columns.place == LOCAL, IS_ACTIVE)
+    found: UUID | None = await tx.scalar(query)
+    return found
 
 
 async def breaches(reader: Reader) -> Breaches:
@@ -154,6 +164,7 @@ def _protection(row: Row[Any]) -> Protection:
     return Protection(
         **{name: values[name] for name in (*_IDENTITY, *_STATE)},
         terms=Terms(**{name: values[name] for name in _TERMS}),
+        place=Place(row.place),
         status=ProtectionStatus(row.status),
         version=row.version,
     )

@@ -13,6 +13,8 @@ NOT_PURGED = sa.text("status <> 'purged'")
 ACTIVE = sa.text("status = 'active'")
 """A literal, so that the partial indexes answer."""
 
+STANDING = sa.text("status IN ('applied', 'approved')")
+
 servers = sa.Table(
     "servers",
     metadata,
@@ -39,8 +41,10 @@ coverages = sa.Table(
     sa.Column("retention_days", sa.Integer),
     sa.Column("extended_period", sa.Integer),
     sa.Column("extended_until", Instant),
+    sa.Column("remote_every_hours", sa.Integer),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint("every_hours > 0", name="every"),
+    sa.CheckConstraint("remote_every_hours > 0", name="remote_every"),
     sa.CheckConstraint("(ended_at IS NULL) = (ended_period IS NULL)", name="end"),
 )
 
@@ -52,6 +56,7 @@ protections = sa.Table(
     sa.Column("server_id", sa.Uuid, nullable=False),
     sa.Column("customer_id", sa.Uuid, nullable=False),
     sa.Column("agreement_version", sa.String(200), nullable=False),
+    sa.Column("place", sa.String(10), nullable=False, server_default="local"),
     sa.Column("status", sa.String(20), nullable=False),
     sa.Column("period_index", sa.Integer, nullable=False),
     sa.Column("period_ends_at", Instant, nullable=False),
@@ -70,15 +75,17 @@ protections = sa.Table(
     sa.Column("retain_until", Instant),
     sa.Column("data_deleted_at", Instant),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("place IN ('local', 'remote')", name="place"),
     sa.CheckConstraint("status IN ('active', 'ended', 'purged')", name="status"),
     sa.CheckConstraint("every_hours > 0", name="every"),
     sa.CheckConstraint("(status = 'active') = (next_slot_at IS NOT NULL)", name="next_slot"),
     sa.CheckConstraint("(status = 'active') = (retain_until IS NULL)", name="retained"),
     sa.CheckConstraint("data_deleted_at IS NULL OR status = 'purged'", name="deleted"),
     sa.Index(
-        "uq_protections_contract_id_server_id",
+        "uq_protections_contract_id_server_id_place",
         "contract_id",
         "server_id",
+        "place",
         unique=True,
         postgresql_where=NOT_PURGED,
         sqlite_where=NOT_PURGED,
@@ -143,4 +150,37 @@ restores = sa.Table(
     sa.CheckConstraint("(status = 'failed') = (reason IS NOT NULL)", name="reason"),
     sa.Index("ix_restores_customer_id_id", "customer_id", "id"),
     sa.Index("ix_restores_protection_id", "protection_id"),
+)
+
+remote_applications = sa.Table(
+    "remote_applications",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("contract_id", sa.Uuid, nullable=False),
+    sa.Column("server_id", sa.Uuid, nullable=False),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("agreement_version", sa.String(200), nullable=False),
+    sa.Column("channel", sa.String(200), nullable=False),
+    sa.Column("applied_by", sa.String(200), nullable=False),
+    sa.Column("applied_at", Instant, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("reason", sa.String(40)),
+    sa.Column("decided_by", sa.String(200)),
+    sa.Column("decided_at", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("status IN ('applied', 'approved', 'declined', 'withdrawn', 'ended')", name="status"),
+    sa.CheckConstraint("(status = 'declined') = (reason IS NOT NULL)", name="reason"),
+    sa.CheckConstraint("(decided_at IS NULL) = (decided_by IS NULL)", name="decided_by"),
+    sa.CheckConstraint("(status IN ('approved', 'declined', 'ended')) = (decided_at IS NOT NULL)", name="decided"),
+    sa.CheckConstraint("(status IN ('withdrawn', 'ended')) = (ended_at IS NOT NULL)", name="ended"),
+    sa.Index(
+        "uq_remote_applications_standing",
+        "contract_id",
+        "server_id",
+        unique=True,
+        postgresql_where=STANDING,
+        sqlite_where=STANDING,
+    ),
+    sa.Index("ix_remote_applications_customer_id_id", "customer_id", "id"),
 )

@@ -17,14 +17,18 @@ class Terms:
     every_hours: int
     restore_target_hours: int
     retention_days: int
+    remote_every_hours: int | None = None
+    """None where nobody told: then there is no remote backup to be had."""
 
-    def parameters(self) -> dict[str, int]:
-        """By the names that the agreement has for them."""
-        return {
-            "local_backup_every_hours": self.every_hours,
-            "restore_target_hours": self.restore_target_hours,
-            "retention_days": self.retention_days,
-        }
+    @property
+    def local(self) -> Terms:
+        return replace(self, remote_every_hours=None)
+
+    @property
+    def remote(self) -> Terms | None:
+        """The same with the interval of remote backups."""
+        hours = self.remote_every_hours
+        return None if hours is None else replace(self, every_hours=hours, remote_every_hours=None)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -38,6 +38,16 @@ PROTECTION_LIFECYCLE = Lifecycle(
 )
 
 
+class Place(StrEnum):
+    """Local as the agreement says anyway (2.2); remote on the customer's application only (2.3)."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+
+
+LOCAL, REMOTE = Place
+
+
 class NoSuchProtection(NotFound):
     """There is no such protection, or it is not yours."""
 
@@ -66,6 +76,7 @@ class Protection:
     customer_id: UUID
     terms: Terms
     started_at: datetime
+    place: Place = LOCAL
     status: ProtectionStatus = ACTIVE
     next_slot_at: datetime | None = None
     last_slot_at: datetime | None = None
@@ -82,6 +93,18 @@ class Protection:
     @property
     def every(self) -> timedelta:
         return timedelta(hours=self.terms.every_hours)
+
+    @property
+    def clause(self) -> str:
+        return _clause(self.place)
+
+    def parameters(self) -> dict[str, int]:
+        """By the names that the agreement has for them."""
+        return {
+            f"{self.place}_backup_every_hours": self.terms.every_hours,
+            "restore_target_hours": self.terms.restore_target_hours,
+            "retention_days": self.terms.retention_days,
+        }
 
     def take_due_slot(self, now: datetime) -> Slot | None:
         """The slot to back up for now, or None; after a jump it is the latest one, never one per missed slot."""
@@ -174,11 +197,19 @@ class Protection:
 
 
 def start_protection(
-    protection_id: UUID, *, contract_id: UUID, server_id: UUID, customer_id: UUID, terms: Terms, now: datetime
+    protection_id: UUID,
+    *,
+    contract_id: UUID,
+    server_id: UUID,
+    customer_id: UUID,
+    terms: Terms,
+    place: Place = LOCAL,
+    now: datetime,
 ) -> Protection:
     """A protection whose first slot is now."""
     return Protection(
         id=protection_id,
+        place=place,
         contract_id=contract_id,
         server_id=server_id,
         customer_id=customer_id,
@@ -188,29 +219,47 @@ def start_protection(
     )
 
 
+def _clause(place: str) -> str:
+    return "2.3" if place == REMOTE else CLAUSE
+
+
+def _clause_of(facts: Facts) -> str:
+    return _clause(facts.get("place", LOCAL))
+
+
+def _often_enough(facts: Facts, parameters: Facts) -> bool:
+    return bool(facts["every_hours"] <= parameters[f"{facts.get('place', LOCAL)}_backup_every_hours"])
+
+
 @judgements.on("protection.start")
 def starting(facts: Facts, parameters: Facts) -> Verdict:
-    """A registered service is backed up at least as often as the agreement says (2.2)."""
-    often_enough = facts["every_hours"] <= parameters["local_backup_every_hours"]
-    return Verdict("started" if facts["served"] and often_enough else "not-started", CLAUSE)
+    """A registered service is backed up at least as often as the agreement says (2.2).
+
+    To a remote place too where that was applied for and approved (2.3).
+    """
+    applied_for = facts.get("place", LOCAL) == LOCAL or facts["application_approved"]
+    started = facts["served"] and applied_for and _often_enough(facts, parameters)
+    return Verdict("started" if started else "not-started", _clause_of(facts))
 
 
 @judgements.on("protection.resume")
 def resuming(facts: Facts, parameters: Facts) -> Verdict:
-    """A service that was reinstated is backed up again, into the data that is still kept (2.2)."""
-    often_enough = facts["every_hours"] <= parameters["local_backup_every_hours"]
-    return Verdict("resumed" if facts["served"] and facts["data_kept"] and often_enough else "not-resumed", CLAUSE)
+    """A service that was reinstated is backed up again, into the data that is still kept (2.2, 2.3)."""
+    resumed = facts["served"] and facts["data_kept"] and _often_enough(facts, parameters)
+    return Verdict("resumed" if resumed else "not-resumed", _clause_of(facts))
 
 
 @judgements.on("protection.end")
 def ending(facts: Facts, parameters: Facts) -> Verdict:
-    """The service ended: no new backups, and the data stays for the agreement's days (2.2)."""
+    """The service or the application ended: no new backups, and the data stays for the agreement's days (2.2)."""
     kept = datetime.fromisoformat(facts["retain_until"]) - datetime.fromisoformat(facts["ended_at"])
-    return Verdict("ended" if kept >= timedelta(days=parameters["retention_days"]) else "kept-too-short", CLAUSE)
+    long_enough = kept >= timedelta(days=parameters["retention_days"])
+    return Verdict("ended" if long_enough else "kept-too-short", _clause_of(facts))
 
 
 @judgements.on("protection.purge")
 def purging(facts: Facts, parameters: Facts) -> Verdict:
     """Data is deleted once the agreement's days after the end of the service are over (2.2)."""
     kept = datetime.fromisoformat(facts["purged_at"]) - datetime.fromisoformat(facts["ended_at"])
-    return Verdict("retention-over" if kept >= timedelta(days=parameters["retention_days"]) else "kept", CLAUSE)
+    over = kept >= timedelta(days=parameters["retention_days"])
+    return Verdict("retention-over" if over else "kept", _clause_of(facts))

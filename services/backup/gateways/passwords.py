@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from services.backup.domain.protection import Place
 from services.backup.gateways.restic import (
     DeletionRefused,
     Repository,
@@ -85,6 +86,25 @@ class ResticPasswords:
         except (WrongPassword, _NoRepository):
             return None
         return next(str(key["id"]) for key in found if key["current"])
+
+
+class PasswordsByPlace:
+    """Each place's own."""
+
+    def __init__(self, places: Mapping[Place, Passwords]) -> None:
+        self._places = places
+
+    def on_disk(self) -> list[Repository]:
+        return [repository for passwords in self._places.values() for repository in passwords.on_disk()]
+
+    async def opens(self, repository: Repository, password: str) -> bool | None:
+        return await self._places[repository.place].opens(repository, password)
+
+    async def add(self, repository: Repository, password: str) -> None:
+        await self._places[repository.place].add(repository, password)
+
+    async def remove(self, repository: Repository, password: str) -> None:
+        await self._places[repository.place].remove(repository, password)
 
 
 @contextmanager

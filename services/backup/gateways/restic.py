@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from services.backup.domain.protection import LOCAL, Place
 from services.backup.domain.source_path import PARTIAL_PREFIX
 from services.backup.gateways.keys import KeyMissing, RepositoryKeys
 from shared.kernel.ids import new_id
@@ -62,6 +63,7 @@ class Repository:
 
     server_id: UUID
     protection_id: UUID
+    place: Place = LOCAL
 
     @property
     def name(self) -> str:
@@ -125,11 +127,14 @@ class ResticClient:
         state: Path,
         backup_seconds: float = 6 * 3600,
         deleting_base: str | None = None,
+        place: Place = LOCAL,
     ) -> None:
         """`base`: a folder, or a restic URL prefix; `state`: folder for locks and the cache.
 
         `deleting_base`: the same repositories where snapshots can be deleted, when `base` takes additions only.
+        Only the local one makes the key: where it is lost, its repositories tell that there was one.
         """
+        self._place_of_it = place
         self._program = program
         self._base = base.rstrip("/")
         self._deleting_base = (deleting_base or base).rstrip("/")
@@ -291,7 +296,7 @@ class ResticClient:
         if (path / "config").exists():
             return False
         # A lost key is never replaced where there still is something to read with it.
-        make_key = not await asyncio.to_thread(self._has_any)
+        make_key = self._place_of_it is LOCAL and not await asyncio.to_thread(self._has_any)
         fresh = path.with_name(f".new-{path.name}")
         await asyncio.to_thread(shutil.rmtree, fresh, True)
         fresh.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -305,7 +310,7 @@ class ResticClient:
         return True
 
     async def _make_remote(self, repository: Repository) -> bool:
-        async with self._session(repository, make_key=True) as session:
+        async with self._session(repository, make_key=self._place_of_it is LOCAL) as session:
             if await session.run("cat", "config", accept={0, 1, _NO_REPOSITORY}) == 0:
                 return False
             try:
@@ -323,7 +328,8 @@ class ResticClient:
         if not self._is_local:
             return []
         folders = [config.parent for config in Path(self._base).glob("*/*/config")]
-        return [found for folder in sorted(folders) if (found := _repository_in(folder)) is not None]
+        found = [_repository_in(folder, self._place_of_it) for folder in sorted(folders)]
+        return [repository for repository in found if repository is not None]
 
     def _delete_folder(self, path: Path) -> None:
         """Out of the way in one step, so that a kill leaves nothing that looks like a repository."""
@@ -518,10 +524,10 @@ def _is_locked_out(code: int, complaint: str) -> bool:
     return code == _WRONG_PASSWORD or (code == 1 and "wrong password or no key found" in complaint)
 
 
-def _repository_in(folder: Path) -> Repository | None:
+def _repository_in(folder: Path, place: Place) -> Repository | None:
     """None for the halves that a kill left, whose names are others."""
     with suppress(ValueError):
-        return Repository(UUID(folder.parent.name), UUID(folder.name))
+        return Repository(UUID(folder.parent.name), UUID(folder.name), place)
     return None
 
 

@@ -58,7 +58,7 @@ async def rotate(database: Database, keys: RepositoryKeys, passwords: Passwords,
 async def _repositories(database: Database, passwords: Passwords) -> list[Repository]:
     """Those that this service knows of, and those that a restored database does not know any more."""
     async with database.reading() as reader:
-        known = {Repository(server_id, protection_id) for protection_id, server_id in await protections.kept(reader)}
+        known = {Repository(*kept) for kept in await protections.kept(reader)}
     on_disk = await asyncio.to_thread(passwords.on_disk)
     return sorted(known | set(on_disk), key=lambda repository: repository.name)
 

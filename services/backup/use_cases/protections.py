@@ -9,7 +9,10 @@ from services.backup.db import protections, restores, runs
 from services.backup.domain.coverage import Coverage, Terms
 from services.backup.domain.protection import (
     ACTIVE,
+    LOCAL,
     PURGED,
+    REMOTE,
+    Place,
     Protection,
     ending,
     purging,
@@ -35,17 +38,21 @@ PERFORM_RUN = "run.perform"
 DELETE_REPOSITORY = "repository.delete"
 
 
-async def start_server_protection(tx: Transaction, coverage: Coverage, server_id: UUID, terms: Terms) -> None:
+async def start_server_protection(
+    tx: Transaction, coverage: Coverage, server_id: UUID, terms: Terms, place: Place = LOCAL
+) -> None:
+    """To a remote place by whoever has seen that its application is approved."""
     protection = start_protection(
         new_id(),
         contract_id=coverage.contract_id,
         server_id=server_id,
         customer_id=coverage.customer_id,
         terms=terms,
+        place=place,
         now=tx.now,
     )
     await protections.add(tx, protection)
-    await _begin(tx, protection, starting, "started")
+    await _begin(tx, protection, starting, "started", application_approved=place is REMOTE)
 
 
 async def resume_protection(tx: Transaction, protection: Protection) -> None:
@@ -132,7 +139,8 @@ async def delete_repository(runtime: Runtime, protection_id: UUID) -> None:
         copies = await restores.completed_of_protection(reader, protection_id)
     if protection.status != PURGED or protection.data_deleted_at is not None:
         return
-    await runtime.gateways.restic.delete(Repository(protection.server_id, protection.id))
+    repository = Repository(protection.server_id, protection.id, protection.place)
+    await runtime.gateways.restic_of(protection.place).delete(repository)
     for copy in copies:
         await runtime.gateways.files.discard_restored(copy.id)
     async with runtime.database.transaction() as tx:
@@ -150,7 +158,12 @@ async def _begin(tx: Transaction, protection: Protection, judgement: Judgement, 
     every_hours = protection.every // timedelta(hours=1)
     await _judge(tx, protection, judgement, happened, served=served, every_hours=every_hours, **facts)
     tx.publish(
-        ProtectionStarted(**_named(protection), every_hours=protection.terms.every_hours, started_at=tx.now),
+        ProtectionStarted(
+            **_named(protection),
+            every_hours=protection.terms.every_hours,
+            place=protection.place.value,
+            started_at=tx.now,
+        ),
     )
 
 
@@ -176,8 +189,13 @@ async def _judge(tx: Transaction, protection: Protection, judgement: Judgement, 
         subject_id=protection.id,
         customer_id=protection.customer_id,
         agreement_version=protection.terms.agreement_version,
-        parameters=protection.terms.parameters(),
-        facts={"contract_id": str(protection.contract_id), "server_id": str(protection.server_id), **facts},
+        parameters=protection.parameters(),
+        facts={
+            "contract_id": str(protection.contract_id),
+            "server_id": str(protection.server_id),
+            "place": protection.place.value,
+            **facts,
+        },
         happened=happened,
     )
     audit_trail.record(tx, protection.customer_id, f"protection-{happened}", protection.id)

@@ -65,12 +65,13 @@ async def perform_restore(runtime: Runtime, restore_id: UUID, *, attempt: int) -
     if restore.status != REQUESTED or run.snapshot_id is None:
         return
     gateways: Gateways = runtime.gateways
-    repository = Repository(restore.server_id, restore.protection_id)
+    repository = Repository(restore.server_id, restore.protection_id, protection.place)
     try:
         if protection.status == PURGED:
             raise ResticFailed("the data is deleted")
         to = gateways.files.restored(restore.id)
-        sha256, size = await gateways.restic.restore(repository, run.snapshot_id, restore.path, to)
+        restic = gateways.restic_of(protection.place)
+        sha256, size = await restic.restore(repository, run.snapshot_id, restore.path, to)
     except NotInSnapshot:
         await _record_failure(runtime, restore_id, RestoreFailure.NOT_IN_SNAPSHOT)
     except ResticFailed as trouble:

@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from services.backup.db import protections, runs
+from services.backup.domain.protection import Place
 from services.backup.domain.run import Reason, Run, Sample
 from services.backup.gateways import Gateways
 from services.backup.gateways.restic import NotInSnapshot, Repository, ResticFailed, ResticMissing, Snapshot
@@ -31,10 +32,11 @@ async def perform_run(runtime: Runtime, run_id: UUID) -> Reason | None:
     """Back up for the run's slot; the reason when it has to be tried again. Raises RepositoryBusy."""
     async with runtime.database.reading() as reader:
         run = await runs.get(reader, run_id, only_customer=None)
+        place = (await protections.get(reader, run.protection_id, only_customer=None)).place
     if not run.is_open:
         return None
     try:
-        snapshot, sample_sha256 = await _proven_snapshot(runtime, run)
+        snapshot, sample_sha256 = await _proven_snapshot(runtime, run, place)
     except NotBackedUp as trouble:
         return await _record_failure(runtime, run_id, trouble.reason)
     except ResticMissing:
@@ -49,23 +51,24 @@ async def perform_run(runtime: Runtime, run_id: UUID) -> Reason | None:
     return None
 
 
-async def _proven_snapshot(runtime: Runtime, run: Run) -> tuple[Snapshot, str]:
+async def _proven_snapshot(runtime: Runtime, run: Run, place: Place) -> tuple[Snapshot, str]:
     gateways: Gateways = runtime.gateways
-    repository = Repository(run.server_id, run.protection_id)
+    restic = gateways.restic_of(place)
+    repository = Repository(run.server_id, run.protection_id, place)
     # Where an intent was kept, a run before us may have died after its backup succeeded.
-    snapshot = await gateways.restic.find(repository, run.tag) if run.sample else None
+    snapshot = await restic.find(repository, run.tag) if run.sample else None
     sample = run.sample
     if snapshot is None or sample is None:
         sample = await _keep_intent(runtime, run)
         folder = gateways.files.source_folder(run.server_id)
-        await gateways.restic.back_up(repository, folder, tag=run.tag, at=run.slot_at)
-        snapshot = await gateways.restic.find(repository, run.tag)
+        await restic.back_up(repository, folder, tag=run.tag, at=run.slot_at)
+        snapshot = await restic.find(repository, run.tag)
     if snapshot is None:
         raise NotBackedUp(Reason.NOT_FOUND_AGAIN)
     try:
         return snapshot, await _read_back(gateways, run, repository, snapshot, sample)
     except NotBackedUp:
-        await gateways.restic.forget(repository, snapshot.id)
+        await restic.forget(repository, snapshot.id)
         raise
 
 
@@ -86,7 +89,7 @@ async def _read_back(gateways: Gateways, run: Run, repository: Repository, snaps
         log.warning("snapshot incomplete", run_id=str(run.id), files=snapshot.files, expected=sample.expected_files)
         raise NotBackedUp(Reason.RESTIC_FAILED)
     try:
-        found = await gateways.restic.hash_of(repository, snapshot.id, sample.path)
+        found = await gateways.restic_of(repository.place).hash_of(repository, snapshot.id, sample.path)
     except NotInSnapshot:
         raise NotBackedUp(Reason.SAMPLE_DIFFERS) from None
     # A file replaced while it was backed up is in the snapshot as it was before or as it is now.
@@ -121,6 +124,7 @@ async def _record_success(runtime: Runtime, run_id: UUID, snapshot: Snapshot, sa
                 files=snapshot.files,
                 bytes=snapshot.bytes,
                 sample_sha256=sample_sha256,
+                place=protection.place.value,
                 completed_at=tx.now,
             )
         )

@@ -213,6 +213,7 @@ def _service_registered(contract: Contract, period: ServicePeriod, payment_id: U
         server_ids=list(contract.server_ids),
         payment_id=payment_id,
         local_backup_every_hours=_backup_every_hours(period, parameters),
+        remote_backup_every_hours=parameters.remote_backup_every_hours,
         restore_target_hours=parameters.restore_target_hours,
         retention_days=parameters.retention_days,
     )
@@ -269,6 +270,7 @@ def _service_renewed(contract: Contract, period: ServicePeriod, payment_id: UUID
         zone=contract.zone,
         payment_id=payment_id,
         local_backup_every_hours=_backup_every_hours(period, parameters),
+        remote_backup_every_hours=parameters.remote_backup_every_hours,
         restore_target_hours=parameters.restore_target_hours,
         retention_days=parameters.retention_days,
     )

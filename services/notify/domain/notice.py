@@ -44,6 +44,8 @@ class NoticeKind(StrEnum):
     REFUND_RELEASED = "refund-released"
     REFUND_DECLINED = "refund-declined"
     SERVICE_REFUNDED = "service-refunded"
+    REMOTE_BACKUP_APPROVED = "remote-backup-approved"
+    REMOTE_BACKUP_DECLINED = "remote-backup-declined"
     EMERGENCY_REPORTED = "emergency-reported"
     EMERGENCY_ACKNOWLEDGED = "emergency-acknowledged"
     EMERGENCY_RESOLVED = "emergency-resolved"
@@ -74,6 +76,8 @@ CLAUSES: dict[NoticeKind, str] = {
     NoticeKind.REFUND_RELEASED: "6.2",
     NoticeKind.REFUND_DECLINED: "6.2",
     NoticeKind.SERVICE_REFUNDED: "6.2",
+    NoticeKind.REMOTE_BACKUP_APPROVED: "2.3",
+    NoticeKind.REMOTE_BACKUP_DECLINED: "2.3",
     NoticeKind.EMERGENCY_REPORTED: "1.3",
     NoticeKind.EMERGENCY_ACKNOWLEDGED: "1.3",
     NoticeKind.EMERGENCY_RESOLVED: "1.3",

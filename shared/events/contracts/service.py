@@ -47,6 +47,7 @@ class ServiceRegistered(ContractFact):
     """Finance approved the payment: the service exists from the audit's instant, `starts_at`."""
 
     kind: ClassVar[str] = "service-registered"
+    minor: ClassVar[int] = 1
     for_partners: ClassVar[frozenset[str] | None] = frozenset(
         {"contract_id", "agreement_version", "period_index", "starts_at", "ends_at", "zone", "server_ids"}
     )
@@ -61,6 +62,8 @@ class ServiceRegistered(ContractFact):
     restore_target_hours: int
     retention_days: int
     """How long backups are kept after the service ends."""
+    remote_backup_every_hours: int | None = None
+    """Of servers for which an application was approved; None in facts of before."""
 
 
 class ServiceExpiring(ContractFact):
@@ -115,6 +118,7 @@ class ServiceRenewed(ContractFact):
     """The next period is paid and audited; it follows the present one without a gap."""
 
     kind: ClassVar[str] = "service-renewed"
+    minor: ClassVar[int] = 1
     for_partners: ClassVar[frozenset[str] | None] = frozenset(
         {"contract_id", "agreement_version", "period_index", "starts_at", "ends_at", "zone"}
     )
@@ -127,6 +131,7 @@ class ServiceRenewed(ContractFact):
     local_backup_every_hours: int
     restore_target_hours: int
     retention_days: int
+    remote_backup_every_hours: int | None = None
 
 
 class RenewalRefused(ContractFact):

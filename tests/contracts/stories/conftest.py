@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from services.backup import app as backup_app
 from services.backup.db import tables as backup_tables
+from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
 from services.billing import app as billing_app
 from services.billing.db import tables as billing_tables
@@ -32,10 +33,15 @@ def backup_begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginning
 
 
 @pytest.fixture
-async def backup(backup_begun: Beginnings, tmp_path: Path) -> AsyncIterator[World]:
-    """The backup service, which hears what the story tells it."""
+def remote_place() -> FakeRestic:
+    return FakeRestic()
+
+
+@pytest.fixture
+async def backup(backup_begun: Beginnings, tmp_path: Path, remote_place: FakeRestic) -> AsyncIterator[World]:
+    """The backup service, which hears what the story tells it, with a remote place."""
     settings = BackupSettings(database_url=SecretStr(backup_begun.on_sqlite(tmp_path / "backup.db")))
-    async with a_world(tmp_path / "backup", settings) as opened:
+    async with a_world(tmp_path / "backup", settings, remote=remote_place) as opened:
         yield opened
 
 
