@@ -79,16 +79,19 @@ async def test_nothing_is_done_after_the_paid_period(story: Story) -> None:
 
 
 def commands_of_customers() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and body of every POST that a customer may send; the body as OpenAPI has it."""
+    """Path and body of every POST that a customer may send, as OpenAPI has it; what its query needs is required."""
     document = openapi_of("contracts")
     for route in routes_of(app_of("contracts")):
         declared = getattr(route.endpoint, "__declared__", None)
         if declared is None or Role.CUSTOMER not in declared.callers or "POST" not in (route.methods or ()):
             continue
-        content = document["paths"][route.path]["post"].get("requestBody", {}).get("content", {})
+        operation = document["paths"][route.path]["post"]
+        content = operation.get("requestBody", {}).get("content", {})
         schema: dict[str, Any] = next(iter(content.values()), {"schema": {}})["schema"]
         name = schema.get("$ref", "").rpartition("/")[2]
-        yield route.path, document["components"]["schemas"][name] if name else schema
+        body = document["components"]["schemas"][name] if name else schema
+        asked = [parameter["name"] for parameter in operation.get("parameters", []) if parameter["required"]]
+        yield route.path, {**body, "required": [*body.get("required", []), *asked]}
 
 
 def test_every_command_of_a_customer_says_how_it_reached_us() -> None:
