@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from services.backup.domain.protection import LOCAL, REMOTE
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.gateways.keys import KEY_BYTES, GivenFromOutside, KeyMissing, RepositoryKeys
+from services.backup.gateways.passwords import PasswordsByPlace
 from services.backup.gateways.restic import Repository, ResticFailed
 from services.backup.use_cases.master_key import NotEverywhere, Outcome, rotate
 from shared.kernel.ids import new_id
@@ -190,3 +192,14 @@ async def test_half_a_key_before_the_one_in_use_stops_the_rotation_at_once(
     keys_of(world).retired.write_bytes(b"half")
     with pytest.raises(KeyMissing, match=r"backup\.key\.retired holds fewer than 32 bytes"):
         keys_of(world).insist_on_successor()
+
+
+async def test_repositories_of_both_places_change_hands(world: World, kept: list[Repository], tmp_path: Path) -> None:
+    afar = FakeRestic(keys=keys_of(world))
+    remote = Repository(new_id(), new_id(), REMOTE)
+    await afar.back_up(remote, tmp_path / "source", tag="run:1", at=world.now)
+    passwords = PasswordsByPlace({LOCAL: world.restic, REMOTE: afar})
+    outcome = await rotate(world.service.runtime.database, keys_of(world), passwords, lambda *_: None)
+    assert (outcome.repositories, outcome.complete) == (4, True)
+    assert opens_with_the_key_alone(world, kept)
+    assert afar.words[remote] == {keys_of(world).password_of(remote.name)}

@@ -9,10 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from services.backup import app, consumers, schedule
-from services.backup.gateways import keys_of
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
-from services.backup.use_cases import master_key
 from shared.kit.runtime import Runtime, embedded_authenticator
 from shared.kit.settings import CommonSettings
 from tests.backup.world import RETENTION_DAYS, World
@@ -50,7 +48,7 @@ async def test_a_file_goes_in_comes_back_and_is_deleted_with_the_rest(
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-async def test_a_remote_place_has_backups_of_its_own_and_follows_when_the_key_is_replaced(
+async def test_a_remote_place_has_backups_of_its_own(
     tmp_path: Path, settings: BackupSettings, restic_binary: ResticBinary
 ) -> None:
     common = CommonSettings(data_dir=tmp_path, clock="virtual")
@@ -69,12 +67,6 @@ async def test_a_remote_place_has_backups_of_its_own_and_follows_when_the_key_is
         repository = tmp_path / "afar" / str(world.server_id) / remote["id"]
         assert (repository / "config").exists()
         assert len(list((tmp_path / "repositories").glob("*/*/config"))) == 1
-        gateways = world.gateways
-        assert gateways.passwords is not None
-        outcome = await master_key.rotate(
-            service.runtime.database, keys_of(afar, common), gateways.passwords, lambda *_: None
-        )
-        assert (outcome.repositories, outcome.complete) == (2, True)
         restore = (await world.ask_restore(run_id=remote["last_success"]["run_id"])).json()
         await service.run_due()
         content = await world.customer.get(f"/v1/restores/{restore['id']}/content")

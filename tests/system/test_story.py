@@ -48,7 +48,9 @@ def running(request: pytest.FixtureRequest, set_up: str, *, replicas: int) -> It
         yield started
 
 
-async def test_the_story_holds(request: pytest.FixtureRequest, set_up: str) -> None:
+@pytest.mark.parametrize("set_up", ["kafka"], indirect=True)
+async def test_the_story_holds_undisturbed(request: pytest.FixtureRequest, set_up: str) -> None:
+    """On the others it is only played while they are killed, which takes as long and asks for more."""
     with running(request, set_up, replicas=1) as company:
         story = await play(company, kills=[])
         await expect_once_each(story)
