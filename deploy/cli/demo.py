@@ -24,7 +24,8 @@ def demo(
     """Play one contract's term, with real files, a real restic repository and a real SMTP peer; moves the clock.
 
     People are signed in by URL/dev-issuer, or by MAINSTAY_DEMO_TOKEN_CUSTOMER, …_OTHER_CUSTOMER, …_CLERK,
-    …_AUDITOR, …_PARTNER and …_ADMIN. Exit codes: 0 everything held, 1 a step did not, 3 nothing to play against.
+    …_AUDITOR, …_TECHNICIAN, …_PARTNER and …_ADMIN. Exit codes: 0 everything held, 1 a step did not, 3 nothing to play
+    against.
     """
     from deploy.demo.main import run_demo
 

@@ -17,22 +17,9 @@ class Backups(Stage):
     async def _protect(self) -> Rows:
         self.busy("Making the first backup with restic")
         step = "making the first backup"
-
-        async def look() -> list[Any]:
-            return await self.customer.all(step, "/backup/v1/protections", contract_id=self.contract_id)
-
-        found = await self.installation.until(step, look, bool, expected="a protection of the server")
-        require(step, len(found) == 1, "one protection", len(found))
-        protection = found[0]
+        protection = await self._started(step, "local")
         self.protection_id = protection["id"]
-        self.feed.expect("protection-started")
-        yield Row(
-            when=instant(protection["started_at"]),
-            who="Backup",
-            what=f"protects shop-1 locally every {protection['every_hours']} hours",
-            clause="2.2",
-            event="ProtectionStarted",
-        )
+        yield self._protection_row(protection, clause="2.2")
         run = (await self._runs(step, 1))[-1]
         self.run_id = run["id"]
         yield self._backup_row(run)
@@ -40,11 +27,37 @@ class Backups(Stage):
         paths = {file["path"] for file in held["items"]}
         require(step, set(papers.SERVER_FILES) <= paths, f"the files {sorted(papers.SERVER_FILES)}", sorted(paths))
 
-    async def _runs(self, step: str, at_least: int) -> list[Any]:
-        """The runs, once there are so many, the last has succeeded, and none is under way or left to be tried again."""
+    async def _started(self, step: str, place: str) -> Any:
+        """The one protection of the server at this place, once it is there."""
 
         async def look() -> list[Any]:
-            return await self.customer.all(step, f"/backup/v1/protections/{self.protection_id}/runs")
+            found = await self.customer.all(step, "/backup/v1/protections", contract_id=self.contract_id)
+            return [protection for protection in found if protection["place"] == place]
+
+        found = await self.installation.until(step, look, bool, expected=f"a {place} protection of the server")
+        require(step, len(found) == 1, "one protection", len(found))
+        self.feed.expect("protection-started")
+        return found[0]
+
+    def _protection_row(self, protection: Any, *, clause: str) -> Row:
+        where = {"local": "locally", "remote": "at a remote place too,"}[protection["place"]]
+        return Row(
+            when=instant(protection["started_at"]),
+            who="Backup",
+            what=f"protects shop-1 {where} every {protection['every_hours']} hours",
+            clause=clause,
+            event="ProtectionStarted",
+        )
+
+    async def _runs(self, step: str, at_least: int, *, of: str | None = None) -> list[Any]:
+        """The runs, once there are so many, the last has succeeded, and none is under way or left to be tried again.
+
+        `of`: the protection's id, the local one's unless it is said.
+        """
+        path = f"/backup/v1/protections/{of or self.protection_id}/runs"
+
+        async def look() -> list[Any]:
+            return await self.customer.all(step, path)
 
         def done(runs: list[Any]) -> bool:
             # A run that was killed is given up, not repeated, once the next slot is due.
@@ -56,11 +69,17 @@ class Backups(Stage):
         require(step, max(slots.values()) == 1, "one backup per slot", slots)
         return runs
 
+    @property
+    def _protections(self) -> list[str]:
+        """Ids of both places, or of the only one."""
+        return [one for one in (self.protection_id, self.remote_protection_id) if one is not None]
+
     async def _settled_runs(self, step: str) -> list[Any]:
-        """All runs, once none is under way."""
+        """All runs of every place, once none is under way."""
 
         async def look() -> list[Any]:
-            return await self.customer.all(step, f"/backup/v1/protections/{self.protection_id}/runs")
+            paths = [f"/backup/v1/protections/{one}/runs" for one in self._protections]
+            return [run for path in paths for run in await self.customer.all(step, path)]
 
         return await self.installation.until(
             step,
@@ -73,14 +92,14 @@ class Backups(Stage):
         runs = await self._settled_runs("counting the backups")
         return sum(run["status"] == "succeeded" for run in runs)
 
-    def _backup_row(self, run: Any) -> Row:
+    def _backup_row(self, run: Any, *, clause: str = "2.2") -> Row:
         again = f", at attempt {run['attempts']}" if run["attempts"] > 1 else ""
         snapshot = run["snapshot_id"][:8]
         return Row(
             when=instant(run["completed_at"]),
             who="Backup",
             what=f"backs {run['files']} files up; snapshot {snapshot} is found again by its run's tag{again}",
-            clause="2.2",
+            clause=clause,
             event="BackupCompleted",
         )
 

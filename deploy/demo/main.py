@@ -134,6 +134,7 @@ def _environment(folder: Path, port: int) -> Mapping[str, str]:
     }
     return {
         **kept,
+        "MAINSTAY_BACKUP_REMOTE_REPOSITORIES": str(folder / "elsewhere"),
         "MAINSTAY_CLOCK": "virtual",
         "MAINSTAY_DATA_DIR": str(folder / "data"),
         "MAINSTAY_HOST": LOCAL,

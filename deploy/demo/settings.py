@@ -17,8 +17,13 @@ class DemoSettings(Settings):
     token_other_customer: SecretStr | None = Field(None, description="role customer, with another customer_id claim")
     token_clerk: SecretStr | None = Field(None, description="role finance: records payments")
     token_auditor: SecretStr | None = Field(None, description="role finance, another subject: audits payments")
+    token_technician: SecretStr | None = Field(
+        None, description="role technician: approves remote backup, and takes an emergency on"
+    )
     token_partner: SecretStr | None = Field(None, description="role partner, with the partner_id of a known partner")
-    token_admin: SecretStr | None = Field(None, description="role admin: moves the clock, registers the partner")
+    token_admin: SecretStr | None = Field(
+        None, description="role admin: moves the clock, registers the partner, plans who is on call"
+    )
 
     def tokens(self) -> dict[str, str]:
         """Those that were given, by who they are for."""

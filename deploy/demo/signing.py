@@ -25,6 +25,7 @@ class Signing(Stage):
         self.stranger = await here.person("other_customer", Role.CUSTOMER, customer_id=uuid4())
         self.clerk = await here.person("clerk", Role.FINANCE)
         self.auditor = await here.person("auditor", Role.FINANCE)
+        self.technician = await here.person("technician", Role.TECHNICIAN)
         clocks = [await here.clock(service) for service in ("contracts", "billing", "backup", "notify")]
         await here.move_clock(self.admin, max(clocks) + SOON)
         now = await self._now()

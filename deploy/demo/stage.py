@@ -33,12 +33,16 @@ class Stage:
     clerk: Person = field(init=False)
     auditor: Person = field(init=False)
     partner: Person = field(init=False)
+    technician: Person = field(init=False)
     feed: Feed = field(init=False)
     server_id: str = field(init=False)
     plan: dict[str, Any] = field(init=False)
     contract_id: str = field(init=False)
     version: str = field(init=False)
     protection_id: str = field(init=False)
+    remote_verdict: str = field(init=False)
+    """What became of the application for remote backup: approved, or declined where there is no remote place."""
+    remote_protection_id: str | None = None
     run_id: str = field(init=False)
     ended_at: datetime = field(init=False)
 
@@ -115,9 +119,12 @@ class Stage:
         )
         return attempt
 
-    async def _mail(self, subject: str) -> str:
-        """What to say about the e-mail as it arrived, where this installation has a mailbox to look into."""
-        answer = await self.installation.patiently("GET", "/mailbox/messages", params={"to": self.email})
+    async def _mail(self, subject: str, *, to: str | None = None) -> str:
+        """What to say about the e-mail as it arrived, where this installation has a mailbox to look into.
+
+        `to`: whose, the customer's unless it is said.
+        """
+        answer = await self.installation.patiently("GET", "/mailbox/messages", params={"to": to or self.email})
         if answer.status_code == 404:
             return ""
         subjects = [message["subject"] for message in answer.json()["items"]]

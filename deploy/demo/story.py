@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from deploy.demo.remote import Remote
 from deploy.demo.rows import Row, Rows
 from deploy.demo.signing import Signing
 from deploy.demo.term import Term
@@ -23,11 +24,14 @@ NOTICES = Counter(
         "service-expiring": 2,
         "service-renewed": 1,
         "service-expired": 1,
+        "emergency-reported": 1,
+        "emergency-acknowledged": 1,
+        "emergency-resolved": 1,
     }
 )
 
 
-class Story(Signing, Term):
+class Story(Signing, Remote, Term):
     """Afterwards its fields tell what there is to look at."""
 
     async def play(self) -> Rows:
@@ -42,6 +46,8 @@ class Story(Signing, Term):
             self._pay_first,
             self._protect,
             self._restore,
+            self._apply_for_remote,
+            self._call_support,
             self._ask_for_work,
             self._first_window,
             self._renew,
@@ -67,10 +73,12 @@ class Story(Signing, Term):
         )
 
     async def _all_delivered(self) -> list[Any]:
+        wanted = NOTICES + Counter([f"remote-backup-{self.remote_verdict}"])
+
         def done(found: list[Any]) -> bool:
             kinds = Counter(notice["kind"] for notice in found)
-            return kinds == NOTICES and all(notice["status"] == "delivered" for notice in found)
+            return kinds == wanted and all(notice["status"] == "delivered" for notice in found)
 
         return await self.installation.until(
-            "delivering every notice", lambda: self._notices(None), done, expected=f"delivered: {dict(NOTICES)}"
+            "delivering every notice", lambda: self._notices(None), done, expected=f"delivered: {dict(wanted)}"
         )

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from deploy.demo.backups import Backups
 from deploy.demo.client import instant
+from deploy.demo.emergencies import Emergencies
 from deploy.demo.paying import Paying
 from deploy.demo.rows import Row, Rows, expect_status, minute, require
 from deploy.demo.stage import SOON
@@ -15,7 +16,7 @@ from deploy.demo.stage import SOON
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
-class Term(Backups, Paying):
+class Term(Backups, Emergencies, Paying):
     async def _ask_for_work(self) -> Rows:
         refusal = await self.customer.refused(
             "work outside the catalogue",
@@ -176,13 +177,22 @@ class Term(Backups, Paying):
             json=word,
         )
         yield await self._refused("Customer", "renews after the end", refusal.code, refusal.clause)
+        yield await self._called_in_vain()
 
     async def _after_the_end(self) -> Rows:
         self.busy("Waiting for the backups to stop")
         step = "ending the protection"
+        for protection_id in self._protections:
+            yield await self._ended_row(step, protection_id)
+        runs = await self._settled_runs(step)
+        yield await self._move(self.ended_at + timedelta(days=2), "two days later")
+        after = await self._settled_runs(step)
+        require(step, len(after) == len(runs), f"still {len(runs)} runs", len(after))
+        yield await self._restore_row("photos/quay.bin", None)
 
+    async def _ended_row(self, step: str, protection_id: str) -> Row:
         async def look() -> Any:
-            return await self.customer.get(step, f"/backup/v1/protections/{self.protection_id}")
+            return await self.customer.get(step, f"/backup/v1/protections/{protection_id}")
 
         protection = await self.installation.until(
             step, look, lambda seen: seen["status"] == "ended", expected="an ended protection"
@@ -191,15 +201,11 @@ class Term(Backups, Paying):
         kept_until = instant(protection["retain_until"])
         require(step, kept_until == self.ended_at + keeps, f"data kept until {self.ended_at + keeps}", kept_until)
         self.feed.expect("protection-ended")
-        yield Row(
+        return Row(
             when=instant(protection["ended_at"]),
             who="Backup",
-            what=f"makes no more backups, and keeps the data until {minute(protection['retain_until'])}",
+            what=f"makes no more {protection['place']} backups, and keeps the data until "
+            f"{minute(protection['retain_until'])}",
             clause="2.2",
             event="ProtectionEnded",
         )
-        runs = await self._settled_runs(step)
-        yield await self._move(self.ended_at + timedelta(days=2), "two days later")
-        after = await self._settled_runs(step)
-        require(step, len(after) == len(runs), f"still {len(runs)} runs", len(after))
-        yield await self._restore_row("photos/quay.bin", None)

@@ -210,6 +210,7 @@ def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
 
 def _environment(folder: Path, port: int) -> dict[str, str]:
     return {
+        "MAINSTAY_BACKUP_REMOTE_REPOSITORIES": str(folder / "elsewhere"),
         "MAINSTAY_DATA_DIR": str(folder / "data"),
         "MAINSTAY_CLOCK": "virtual",
         "MAINSTAY_PORT": str(port),

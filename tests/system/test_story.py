@@ -86,14 +86,14 @@ async def play(company: Installation, *, kills: list[str]) -> Story:
 
 
 async def expect_once_each(story: Story) -> None:
-    """One ServiceExpiring per period, one invoice per period, one backup per slot: as the partner read it."""
+    """One ServiceExpiring per period, one invoice per period, one backup per slot and place: as the partner read it."""
     told: Counter[tuple[str, Any]] = Counter()
     for event in story.feed.events:
         kind, data = event["type"].split(".")[2], event["data"]
         if kind in {"service-expiring", "service-renewed", "renewal-requested", "invoice-issued", "service-expired"}:
             told[kind, data["period_index"]] += 1
         if kind == "backup-completed":
-            told[kind, data["slot_at"]] += 1
+            told[kind, (data["place"], data["slot_at"])] += 1
     assert told["service-expiring", 1] == 1
     assert told["service-expiring", 2] == 1
     assert told["invoice-issued", 2] == 1
