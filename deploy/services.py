@@ -41,7 +41,7 @@ def open_service(
     authenticator: Authenticator | None = None,
 ) -> Runtime:
     """Open the service's database and gateways; `log` only where its worker runs."""
-    module: Any = import_module(f"services.{service}.app")
+    module: Any = import_module(f"services.{service}.opening")
     return cast(Runtime, module.open_runtime(common, log=log, authenticator=authenticator, settings=settings))
 
 
@@ -77,7 +77,7 @@ def memory_of(service: str) -> Memory:
 
 async def changed_since_accepted(service: str, reader: Reader) -> list[str]:
     """A line for each file of the service that is not any more what a customer relied on."""
-    check = getattr(import_module(f"services.{service}.app"), "changed_since_accepted", None)
+    check = getattr(import_module(f"services.{service}.opening"), "changed_since_accepted", None)
     return [] if check is None else cast(list[str], await check(reader))
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,6 +19,16 @@ from shared.kit.db import Database
 from shared.kit.tables import decisions
 
 PAGE = 1_000
+
+
+def every_rule_of(domain: ModuleType) -> Judgements:
+    """The `judgements` of a service's domain, once each of its modules has said its rules.
+
+    A process that serves no requests imports few of them, and judges every kind again all the same.
+    """
+    for module in iter_modules(domain.__path__, f"{domain.__name__}."):
+        import_module(module.name)
+    return cast(Judgements, import_module(f"{domain.__name__}.judgements").judgements)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.backup import app, consumers, schedule
+from services.backup import app, consumers, opening, schedule
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
 from shared.kit.runtime import Runtime, embedded_authenticator
@@ -25,7 +25,7 @@ async def test_a_file_goes_in_comes_back_and_is_deleted_with_the_rest(
     common = CommonSettings(data_dir=tmp_path, clock="virtual")
 
     def open_runtime() -> Runtime:
-        return app.open_runtime(common, authenticator=embedded_authenticator(common), settings=settings)
+        return opening.open_runtime(common, authenticator=embedded_authenticator(common), settings=settings)
 
     async with service_under_test(open_runtime, app.create_app, consumers.handlers, schedule.timers) as service:
         world = World(service, FakeRestic(), await service.now())
@@ -55,7 +55,7 @@ async def test_a_remote_place_has_backups_of_its_own(
     afar = settings.model_copy(update={"remote_repositories": SecretStr(str(tmp_path / "afar"))})
 
     def open_runtime() -> Runtime:
-        return app.open_runtime(common, authenticator=embedded_authenticator(common), settings=afar)
+        return opening.open_runtime(common, authenticator=embedded_authenticator(common), settings=afar)
 
     async with service_under_test(open_runtime, app.create_app, consumers.handlers, schedule.timers) as service:
         world = World(service, FakeRestic(), await service.now())

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 
-from services.backup import app, consumers, schedule
+from services.backup import app, consumers, opening, schedule
 from services.backup.gateways import FileStore, Gateways
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.settings import BackupSettings
@@ -229,7 +229,7 @@ async def a_world(folder: Path, settings: BackupSettings, *, remote: FakeRestic 
     gateways = Gateways(FileStore(folder), restic, remote=remote)
 
     def open_runtime() -> Runtime:
-        return app.open_runtime(
+        return opening.open_runtime(
             common, authenticator=embedded_authenticator(common), settings=settings, gateways=gateways
         )
 

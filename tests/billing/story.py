@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr
 
-from services.billing import app, consumers, schedule
+from services.billing import app, consumers, opening, schedule
 from services.billing.settings import BillingSettings
 from shared.events.contracts import ContractAccepted, ContractWithdrawn, RenewalRequested, ServiceExpired
 from shared.events.envelope import Amount, Envelope, Fact
@@ -189,7 +189,7 @@ async def billing_under_test(folder: Path, database_url: str) -> AsyncIterator[S
     common = CommonSettings(data_dir=folder, clock="virtual", log_level="error")
     settings = BillingSettings(database_url=SecretStr(database_url))
     async with service_under_test(
-        lambda: app.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
+        lambda: opening.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
         app.create_app,
         consumers.handlers,
         schedule.timers,

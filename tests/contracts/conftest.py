@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.contracts import app, consumers, schedule
+from services.contracts import app, consumers, opening, schedule
 from services.contracts.db.tables import metadata
 from services.contracts.settings import ContractsSettings
 from shared.kit.runtime import embedded_authenticator
@@ -40,7 +40,7 @@ async def service(
     common = CommonSettings(data_dir=tmp_path, clock="virtual", log_level="error")
     settings = ContractsSettings(database_url=SecretStr(database_url))
     async with service_under_test(
-        lambda: app.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
+        lambda: opening.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
         app.create_app,
         consumers.handlers,
         schedule.timers,

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from services.contracts import app, consumers, schedule
+from services.contracts import app, consumers, opening, schedule
 from services.contracts.settings import ContractsSettings
 from services.contracts.use_cases.happenings import PERIOD_ENDS, WINDOW_OPENS
 from shared.kernel.ids import new_id
@@ -104,7 +104,7 @@ async def replicas(
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             service_under_test(
-                lambda: app.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
+                lambda: opening.open_runtime(common, settings=settings, authenticator=embedded_authenticator(common)),
                 app.create_app,
                 consumers.handlers,
                 schedule.timers,

@@ -111,9 +111,9 @@ async def opened(
         settings = settings.model_copy(update={"database_url": SecretStr(database_url)})
 
     def open_runtime() -> Runtime:
-        app: Any = import_module(f"services.{name}.app")
+        opening: Any = import_module(f"services.{name}.opening")
         own = {"gateways": Gateways(FileStore(folder), restic or FakeRestic())} if name == "backup" else {}
-        runtime: Runtime = app.open_runtime(
+        runtime: Runtime = opening.open_runtime(
             common, settings=settings, authenticator=embedded_authenticator(common), **own
         )
         return runtime

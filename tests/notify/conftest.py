@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.notify import app, consumers, schedule
-from services.notify.app import create_app, open_runtime
+from services.notify.app import create_app
 from services.notify.db.tables import metadata
+from services.notify.opening import open_runtime
 from services.notify.settings import NotifySettings
 from shared.kit.runtime import embedded_authenticator
 from shared.kit.settings import CommonSettings

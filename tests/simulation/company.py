@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from services.backup import app as backup
 from services.backup import consumers as backup_consumers
+from services.backup import opening as backup
 from services.backup import schedule as backup_schedule
 from services.backup.gateways import FileStore
 from services.backup.gateways import Gateways as BackupGateways
-from services.billing import app as billing
 from services.billing import consumers as billing_consumers
+from services.billing import opening as billing
 from services.billing import schedule as billing_schedule
 from services.billing.db.evidence_files import EvidenceFiles
-from services.contracts import app as contracts
 from services.contracts import consumers as contracts_consumers
+from services.contracts import opening as contracts
 from services.contracts import schedule as contracts_schedule
-from services.notify import app as notify
 from services.notify import consumers as notify_consumers
+from services.notify import opening as notify
 from services.notify import schedule as notify_schedule
 from services.notify.gateways import Gateways as NotifyGateways
 from shared.events.envelope import Envelope

@@ -60,9 +60,9 @@ def part_of(service: str, part: str) -> ModuleType:
 @cache
 def app_of(service: str) -> FastAPI:
     """The service's application over an SQLite file that nobody reads."""
-    app = part_of(service, "app")
+    app, opening = part_of(service, "app"), part_of(service, "opening")
     folder = Path(tempfile.mkdtemp(prefix="mainstay-structure-"))
-    built: FastAPI = app.create_app(app.open_runtime(CommonSettings(data_dir=folder)))
+    built: FastAPI = app.create_app(opening.open_runtime(CommonSettings(data_dir=folder)))
     return built
 
 

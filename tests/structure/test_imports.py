@@ -22,6 +22,7 @@ STRAYS = {
     "shared/kit/knows_a_service.py": "import services.one",
     "shared/kernel/knows_events.py": "import shared.events",
     "services/one/app.py": "import deploy",
+    "services/one/worker.py": "import services.one.api",
     "shared/fourth_room.py": "",
 }
 

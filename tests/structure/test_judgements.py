@@ -12,15 +12,13 @@ import pytest
 from services.contracts.db import agreements
 from services.contracts.domain.clause import clauses_of
 from shared.kernel.judgement import Judgements
+from shared.kit.rulebook import every_rule_of
 from tests.structure.house import ROOT, SERVICES
 from tests.support.judging import Judged
 
 
 def judgements_of(service: str) -> Judgements:
-    """All rules of the service: its app has imported every module that has some."""
-    import_module(f"services.{service}.app")
-    found: Judgements = import_module(f"services.{service}.domain.judgements").judgements
-    return found
+    return every_rule_of(import_module(f"services.{service}.domain"))
 
 
 def modules_of(service: str) -> list[Path]:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.contracts.app import check_published
 from services.contracts.db import agreements
 from services.contracts.domain.agreement import (
     AcceptedText,
@@ -17,6 +16,7 @@ from services.contracts.domain.agreement import (
     MailingFeeUnknown,
     NoSuchAgreement,
 )
+from services.contracts.opening import check_published
 from shared.kernel.channels import OralRequest
 from shared.kernel.money import Money
 

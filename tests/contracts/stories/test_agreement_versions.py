@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from pypdf import PdfReader
 
-from services.contracts import app as contracts_app
+from services.contracts import opening
 from services.contracts.db.tables import accepted_versions
 from services.contracts.domain.agreement import Language
 from services.contracts.domain.agreement_text import sections_of
@@ -347,7 +347,7 @@ async def accepted(story: Story, client: Any = None) -> list[dict[str, Any]]:
 async def changed(story: Story) -> list[str]:
     """What start-up and the doctor would say."""
     async with story.service.runtime.database.reading() as reader:
-        return await contracts_app.changed_since_accepted(reader)
+        return await opening.changed_since_accepted(reader)
 
 
 async def diff(story: Story, language: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.contracts import app as contracts_app
+from services.contracts import opening
 from services.contracts.db import agreements, catalogue
 from services.contracts.domain.agreement import Agreements
 from shared.events.contracts import RenewalRequested, ServiceRegistered, ServiceRenewed
@@ -180,17 +180,17 @@ def test_a_plan_with_rarer_backups_than_an_agreement_promises_ends_start_up(
     publish: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(replace(SOLD, local_backup_every_hours=24))
-    contracts_app.check_published()
+    opening.check_published()
     publish(replace(SOLD, local_backup_every_hours=25))
     with pytest.raises(ValueError, match=f"plans {PLAN}: a backup every 25 h is less often than agreement 2026-1"):
-        contracts_app.check_published()
+        opening.check_published()
     first = agreements.read_folder(agreements.FOLDER).versions[0]
     generous = replace(first, parameters=replace(first.parameters, local_backup_every_hours=48))
     monkeypatch.setattr(agreements, "published", lambda: Agreements((generous,)))
-    contracts_app.check_published()
+    opening.check_published()
 
 
 async def changed(story: Story) -> list[str]:
     """What start-up and the doctor would say."""
     async with story.service.runtime.database.reading() as reader:
-        return await contracts_app.changed_since_accepted(reader)
+        return await opening.changed_since_accepted(reader)

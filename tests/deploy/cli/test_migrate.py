@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.billing import app as billing
+from services.billing import opening as billing
 from shared.kernel.ids import new_id
 from shared.kit.db import Transaction
 from shared.kit.revision_files import revisions_in
@@ -31,7 +31,7 @@ def revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Billing's folder of revisions, copied to where a test may add to it."""
     shutil.copytree(Path(billing.__file__).parent / "migrations", tmp_path / "billing" / "migrations")
     # The application looks for its revisions beside itself.
-    monkeypatch.setattr(billing, "__file__", str(tmp_path / "billing" / "app.py"))
+    monkeypatch.setattr(billing, "__file__", str(tmp_path / "billing" / "opening.py"))
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "billing" / "migrations"
 
