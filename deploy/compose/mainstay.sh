@@ -20,8 +20,12 @@ main() {
 
 make_secrets() {
     local folder=${DEPLOY_SECRETS:-secrets}
-    ./secrets.sh "$folder"
-    [ "$1" != production ] || ./production-secrets.sh "$folder"
+    if [ "$1" = production ]; then
+        ./secrets.sh "$folder"
+        ./production-secrets.sh "$folder"
+    else
+        ./secrets.sh "$folder" remote
+    fi
 }
 
 # Builds what changed, then waits until everything answers; what has to run once before (migrations, topics) fails it.

@@ -31,13 +31,15 @@ class Backups(Stage):
         """The one protection of the server at this place, once it is there."""
 
         async def look() -> list[Any]:
-            found = await self.customer.all(step, "/backup/v1/protections", contract_id=self.contract_id)
-            return [protection for protection in found if protection["place"] == place]
+            return [each for each in await self._all_protections(step) if each["place"] == place]
 
         found = await self.installation.until(step, look, bool, expected=f"a {place} protection of the server")
         require(step, len(found) == 1, "one protection", len(found))
         self.feed.expect("protection-started")
         return found[0]
+
+    async def _all_protections(self, step: str) -> list[Any]:
+        return await self.customer.all(step, "/backup/v1/protections", contract_id=self.contract_id)
 
     def _protection_row(self, protection: Any, *, clause: str) -> Row:
         where = {"local": "locally", "remote": "at a remote place too,"}[protection["place"]]
@@ -70,7 +72,7 @@ class Backups(Stage):
         return runs
 
     @property
-    def _protections(self) -> list[str]:
+    def protections(self) -> list[str]:
         """Ids of both places, or of the only one."""
         return [one for one in (self.protection_id, self.remote_protection_id) if one is not None]
 
@@ -78,7 +80,7 @@ class Backups(Stage):
         """All runs of every place, once none is under way."""
 
         async def look() -> list[Any]:
-            paths = [f"/backup/v1/protections/{one}/runs" for one in self._protections]
+            paths = [f"/backup/v1/protections/{one}/runs" for one in self.protections]
             return [run for path in paths for run in await self.customer.all(step, path)]
 
         return await self.installation.until(

@@ -15,7 +15,7 @@ PATH = "/backup/v1/remote-applications"
 class Remote(Backups):
     async def _apply_for_remote(self) -> Rows:
         self.busy("Applying for remote backup")
-        places = [one["place"] for one in await self._all_protections()]
+        places = [one["place"] for one in await self._all_protections(STEP)]
         require(STEP, places == ["local"], "nothing remote before it was applied for", places)
         body = {"server_id": self.server_id, "channel": "portal"}
         application = await self.customer.send(STEP, "POST", PATH, json=body)
@@ -67,6 +67,3 @@ class Remote(Backups):
             clause="2.3",
             event="RemoteBackupDeclined",
         )
-
-    async def _all_protections(self) -> list[Any]:
-        return await self.customer.all(STEP, "/backup/v1/protections", contract_id=self.contract_id)

@@ -182,7 +182,7 @@ class Term(Backups, Emergencies, Paying):
     async def _after_the_end(self) -> Rows:
         self.busy("Waiting for the backups to stop")
         step = "ending the protection"
-        for protection_id in self._protections:
+        for protection_id in self.protections:
             yield await self._ended_row(step, protection_id)
         runs = await self._settled_runs(step)
         yield await self._move(self.ended_at + timedelta(days=2), "two days later")

@@ -18,7 +18,8 @@ LONGEST_BYTES = 65_536
 class SecretFiles(EnvSettingsSource):
     """The folder that MAINSTAY_SECRETS_DIR names; a file is named like its variable, in lower case.
 
-    Only the files of the class's own settings are read. One line end at the end of a file is not part of the value.
+    Only the files of the class's own settings are read. One line end at the end of a file is not part of the value, and
+    an empty file says nothing, as if it were not there.
     Raises ValueError with a line per variable whose file cannot be read, or that is a secret and has another value
     in the environment.
     """
@@ -35,6 +36,8 @@ class SecretFiles(EnvSettingsSource):
                 continue
             try:
                 value = _read(variable, there[variable])
+                if not value:
+                    continue
                 _insist_on_one_value(self.settings_cls, name, variable, value, there[variable])
             except ValueError as wrong:
                 troubles.append(str(wrong))

@@ -78,14 +78,18 @@ async def played(
 
 async def expect_deletion(story: Story) -> None:
     """When retention is over, the data goes from the append-only server too."""
-    path = f"/backup/v1/protections/{story.protection_id}"
-    kept_until = instant((await story.customer.get("retention", path))["retain_until"])
+    paths = [f"/backup/v1/protections/{one}" for one in story.protections]
+
+    async def seen() -> list[Any]:
+        return [await story.customer.get("retention", path) for path in paths]
+
+    kept_until = max(instant(protection["retain_until"]) for protection in await seen())
     await story.installation.move_clock(story.admin, kept_until + timedelta(seconds=1))
 
-    async def is_deleted() -> bool:
-        return (await story.customer.get("retention", path))["data_deleted_at"] is not None
+    async def are_deleted() -> bool:
+        return all(protection["data_deleted_at"] is not None for protection in await seen())
 
-    await eventually(is_deleted, timeout=PATIENCE_SECONDS, what="the deletion of what is past its retention")
+    await eventually(are_deleted, timeout=PATIENCE_SECONDS, what="the deletion of what is past its retention")
 
 
 def check_that_services_are_strangers(stack: Stack) -> None:

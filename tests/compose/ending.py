@@ -11,6 +11,7 @@ from deploy.demo.client import Person
 from deploy.demo.story import Story
 from deploy.services import SERVICES
 
+PROTECTION_FIELDS = ("place", "status", "retention_days", "every_hours")
 LEFT_OUT = frozenset({"backup-completed", "backup-failed", "customer-registered"})
 """The number of the first two tells how often somebody was interrupted; the last comes just before the partner is
 linked, so whether it is told depends on who was heard first."""
@@ -28,8 +29,13 @@ async def end_state(story: Story) -> dict[str, Any]:
         for payment in await _all(story.auditor, "/billing/v1/payments", invoice_id=invoice["id"])
     ]
     notices = [each for each in await _all(story.customer, "/notify/v1/notices") if each["contract_id"] == contract]
-    runs = await _all(story.customer, f"/backup/v1/protections/{story.protection_id}/runs")
-    protection = await story.customer.get("the end", f"/backup/v1/protections/{story.protection_id}")
+    protections = [await story.customer.get("the end", f"/backup/v1/protections/{one}") for one in story.protections]
+    runs = [
+        (protection["place"], run["slot_at"])
+        for protection in protections
+        for run in await _all(story.customer, f"/backup/v1/protections/{protection['id']}/runs")
+    ]
+    emergencies = await _all(story.customer, "/contracts/v1/emergencies", **ask)
     return {
         "contract": [found["status"], found["end_reason"], found["agreement_version"]],
         "periods": [[period["index"], period["payment_id"] is not None] for period in found["periods"]],
@@ -39,10 +45,9 @@ async def end_state(story: Story) -> dict[str, Any]:
         "invoices": _counted([invoice["period_index"], invoice["status"], invoice["total"]] for invoice in invoices),
         "payments": _counted([payment["status"], payment["channel"], payment["amount"]] for payment in payments),
         "notices": _counted([notice["kind"], notice["period_index"], notice["status"]] for notice in notices),
-        "protection": [protection["status"], protection["retention_days"], protection["every_hours"]],
-        "slots with two backups": [
-            slot for slot, count in Counter(run["slot_at"] for run in runs).items() if count > 1
-        ],
+        "protections": [[each[field] for field in PROTECTION_FIELDS] for each in protections],
+        "slots with two backups": [slot for slot, count in Counter(runs).items() if count > 1],
+        "emergencies": [[each["status"], each["escalations"], each["outcome"]] for each in emergencies],
         "facts read by the partner": _counted(
             event["type"] for event in story.feed.events if event["type"].split(".")[2] not in LEFT_OUT
         ),
@@ -50,7 +55,7 @@ async def end_state(story: Story) -> dict[str, Any]:
             service: _counted(
                 [each["kind"], each["verdict"], each["clause"]] for each in await _decided(story, service)
             )
-            for service in ("contracts", "billing", "notify")
+            for service in SERVICES
         },
         "parked": [
             (await story.admin.get("the end", f"/{service}/v1/parked/{kind}"))["items"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import secrets
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +34,17 @@ HERE = Path(__file__).parent
 PATIENCE_SECONDS = 420.0
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 ROWS_BEFORE_A_DEATH = 6
-NOTICES = Counter({"invoice-issued": 1, "payment-approved": 1, "service-registered": 1})
+NOTICES = Counter(
+    {
+        "invoice-issued": 1,
+        "payment-approved": 1,
+        "service-registered": 1,
+        "remote-backup-approved": 1,
+        "emergency-reported": 1,
+        "emergency-acknowledged": 1,
+        "emergency-resolved": 1,
+    }
+)
 BY_CERTIFICATE = """security.protocol=SSL
 ssl.keystore.type=PEM
 ssl.keystore.location=/run/secrets/kafka_keystore
@@ -63,7 +76,7 @@ async def check(say: Callable[[str], None], *, keep: bool) -> None:
         "MAINSTAY_BILLING_SELLER_POSTAL_CODE": "20457",
         "MAINSTAY_BILLING_SELLER_COUNTRY": "DE",
     }
-    with brought_up("production", settings, keep=keep) as stack:
+    with brought_up("production", settings, secrets=a_place_elsewhere(), keep=keep) as stack:
         say(f"up at https://localhost:{stack.port}")
         async with deployed(stack, outside) as installation:
             await expect_nothing_but_the_services(installation)
@@ -75,12 +88,22 @@ async def check(say: Callable[[str], None], *, keep: bool) -> None:
                 stack.wait_until_healthy(broker)
                 wait_until(lambda: is_whole(stack), timeout=300, what="all replicas to catch up")
             expect_the_backup_key_to_be_replaced(stack)
-            say("every repository opens with a new backup key and no longer with the one before")
+            say("every repository, here and elsewhere, opens with a new backup key and no longer with the one before")
             bootstrap = [f"localhost:{port}" for port in brokers.values()]
             await expect_the_partner_to_read_its_topic_only(stack, story, bootstrap)
             say("the partner reads its own topic over TLS, in order, and sees no other")
             for service in SERVICES:
                 stack.execute(f"{service}-worker", "mainstay", "audit", "verify", service)
+
+
+def a_place_elsewhere() -> dict[str, str]:
+    """For the backup service where it is, and for the server there who may write to it."""
+    password = secrets.token_hex(32)
+    digest = base64.b64encode(hashlib.sha1(password.encode(), usedforsecurity=False).digest()).decode()
+    return {
+        "backup_remote_repositories": f"rest:http://company:{password}@elsewhere:8000/company",
+        "elsewhere_users": f"company:{{SHA}}{digest}\n",
+    }
 
 
 class Deployed(Installation):
@@ -109,12 +132,13 @@ class Deployed(Installation):
 
 
 class Beginning(Story):
-    """The story as far as it goes without moving the clock: signed, paid, registered, backed up and restored."""
+    """The story as far as it goes without moving the clock: signed, paid, registered, backed up here and
+    elsewhere, restored, and helped in an emergency."""
 
     async def play(self) -> Rows:
         chapters = (
             *(self._arrive, self._register, self._link_partner, self._name_server, self._choose, self._accept),
-            *(self._pay_first, self._protect, self._restore),
+            *(self._pay_first, self._protect, self._restore, self._apply_for_remote, self._call_support),
         )
         for chapter in chapters:
             async for row in chapter():
@@ -185,7 +209,7 @@ def expect_the_backup_key_to_be_replaced(stack: Stack) -> None:
         stack.restart(part)
     stack.wait_until_healthy("backup-api", "backup-worker")
     done = json.loads(stack.execute("backup-worker", "mainstay", "keys", "rotate", "backup", "--json"))
-    assert (done["repositories"], done["still_open"]) == (len(BROKERS), []), "a story has one repository"
+    assert (done["repositories"], done["still_open"]) == (2 * len(BROKERS), []), "a story has one here, one elsewhere"
     assert done["take_away"] == "/run/secrets/backup_key.retired"
 
 

@@ -100,9 +100,21 @@ class Stack:
 
 
 @contextmanager
-def brought_up(overlay: str, settings: dict[str, str] | None = None, *, keep: bool = False) -> Iterator[Stack]:
-    """A new installation, which is gone with all its data afterwards unless `keep`."""
+def brought_up(
+    overlay: str,
+    settings: dict[str, str] | None = None,
+    *,
+    secrets: dict[str, str] | None = None,
+    keep: bool = False,
+) -> Iterator[Stack]:
+    """A new installation, which is gone with all its data afterwards unless `keep`.
+
+    `secrets`, by file, are there before the script makes up the others.
+    """
     stack = Stack(overlay, free_port(), Path(mkdtemp(prefix=f"mainstay-{overlay}-")), settings or {})
+    for name, content in (secrets or {}).items():
+        (stack.secrets / name).write_text(content)
+        (stack.secrets / name).chmod(0o444)
     stack.down()
     try:
         stack.up()

@@ -27,6 +27,13 @@ def test_a_file_named_like_its_variable_sets_it_without_its_last_line_end(secret
     assert url.get_secret_value() == URL
 
 
+def test_an_empty_file_says_nothing(secrets: Path) -> None:
+    (secrets / "mainstay_backup_remote_repositories").write_text("\n")
+    (secrets / "mainstay_port").touch()
+    assert BackupSettings().remote_repositories is None
+    assert CommonSettings().port == 8000
+
+
 def test_a_list_is_json_in_a_file_too(secrets: Path) -> None:
     (secrets / "mainstay_oidc_algorithms").write_text('["ES256"]')
     assert CommonSettings().oidc_algorithms == ("ES256",)

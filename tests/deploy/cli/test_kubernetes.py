@@ -15,6 +15,7 @@ from deploy.services import SERVICES
 from tests.deploy.kubernetes.rendered import pod_of, workloads
 
 MADE_BY_STRIMZI = {"kafka-cluster-ca-cert", *(user.name for user in users())}
+WRITTEN_BY_THE_OPERATOR = {"backup-remote-repositories"}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_every_secret_that_is_mounted_is_made_with_the_keys_that_are_asked_for(o
         for volume in pod_of(workload)["volumes"]:
             for source in volume.get("projected", {}).get("sources", []):
                 secret = source["secret"]
-                if secret["name"] not in MADE_BY_STRIMZI and not secret.get("optional"):
+                if secret["name"] not in MADE_BY_STRIMZI | WRITTEN_BY_THE_OPERATOR and not secret.get("optional"):
                     assert {item["key"] for item in secret["items"]} <= made[secret["name"]]
 
 

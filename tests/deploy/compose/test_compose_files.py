@@ -118,9 +118,9 @@ def test_a_backup_is_made_with_options_that_there_are(overlay: str, tmp_path: Pa
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_the_backup_worker_can_delete_backups(overlay: str) -> None:
-    deleting = "backup_deleting_repositories"
     services = services_of(overlay)
-    assert [name for name, service in services.items() if deleting in secrets_of(service)] == ["backup-worker"]
+    for deleting in ("backup_deleting_repositories", "backup_remote_deleting_repositories"):
+        assert [name for name, service in services.items() if deleting in secrets_of(service)] == ["backup-worker"]
     assert services["rest-server"]["environment"]["OPTIONS"] == "--private-repos --append-only"
 
 

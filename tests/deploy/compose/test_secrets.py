@@ -34,6 +34,20 @@ def test_every_secret_that_is_named_is_made_and_the_folder_is_its_owners(folder:
     assert stat.S_IMODE((folder / "authority.key").stat().st_mode) == 0o600
 
 
+def test_only_who_tries_things_out_is_given_a_place_for_remote_backups(folder: Path, tmp_path: Path) -> None:
+    """In production it is elsewhere, so the file is empty until its operator says where."""
+    place = "backup_remote_repositories"
+    assert (folder / place).read_text() == (folder / place.replace("remote", "remote_deleting")).read_text() == ""
+    assert "remote" not in (folder / "rest_server_users").read_text()
+    subprocess.run([FOLDER / "secrets.sh", tmp_path, "remote"], check=True, timeout=60)
+    password = (tmp_path / "remote_adding_password").read_text().strip()
+    assert (tmp_path / place).read_text() == f"rest:http://remote:{password}@rest-server:8000/remote\n"
+    assert [line.split(":")[0] for line in (tmp_path / "rest_server_users").read_text().splitlines()] == [
+        "mainstay",
+        "remote",
+    ]
+
+
 def test_what_is_there_stays(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     make(folder)

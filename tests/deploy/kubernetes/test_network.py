@@ -89,6 +89,7 @@ INSTALLATION: Table = {
     **to_each(["Strimzi"], ["kafka"], 8443, 9090, 9091, 9094),
     **to_each(["backup-api"], ["rest-server"], 8000),
     **to_each(["backup-worker"], ["rest-server"], 8000, 8001),
+    **to_each(["backup-worker"], ["the internet"], 443),
     **to_each(["backup-system"], ["postgres"], 5432),
     **to_each(["backup-system"], ["kafka"], 9092),
     **to_each(["rest-server", "backup-system"], ["the name server"], 53),
