@@ -13,6 +13,7 @@ from services.contracts.db.tables import (
     acceptances,
     accepted_texts,
     condition_declarations,
+    contract_servers,
     disclosures,
     emergencies,
     extensions,
@@ -21,6 +22,7 @@ from services.contracts.db.tables import (
     risk_acknowledgements,
     risk_assessments,
     secret_reveals,
+    software_declarations,
     warranty_claims,
     work_requests,
 )
@@ -94,6 +96,22 @@ RECORDS: dict[str, tuple[sa.Table, tuple[str, ...]]] = {
             "declared_by",
             "lifted_at",
             "lifted_by",
+        ),
+    ),
+    "software.json": (
+        software_declarations,
+        (
+            "id",
+            "server_id",
+            "declaration_index",
+            "agreement_version",
+            "source",
+            "spec_version",
+            "sha256",
+            "component_count",
+            "channel",
+            "declared_by",
+            "declared_at",
         ),
     ),
     "reveals.json": (
@@ -258,11 +276,17 @@ async def records_of(
 ) -> list[dict[str, Any]]:
     """Up to `limit` rows of RECORDS in id order; with `server_id` those about other servers are left out."""
     table, columns = RECORDS[name]
-    of_work = "work_request_id" in table.c and "server_id" not in table.c
-    owner = work_requests if of_work else table
-    query = sa.select(*(table.c[column] for column in columns)).where(owner.c.contract_id == contract_id)
-    if owner is not table:
-        query = query.where(table.c.work_request_id == owner.c.id)
+    query = sa.select(*(table.c[column] for column in columns))
+    owner = table
+    if "contract_id" not in table.c:
+        # What is about a piece of work, or about a server whatever the contract.
+        if "server_id" in table.c:
+            owner = contract_servers
+            query = query.where(table.c.server_id == owner.c.server_id)
+        else:
+            owner = work_requests
+            query = query.where(table.c.work_request_id == owner.c.id)
+    query = query.where(owner.c.contract_id == contract_id)
     if server_id is not None and "server_id" in owner.c:
         query = query.where(owner.c.server_id == server_id)
     if after is not None:

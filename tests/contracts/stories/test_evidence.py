@@ -32,8 +32,8 @@ from tests.support.service import ServiceUnderTest
 
 FILES = [
     "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "assessments.json",
-    "acknowledgements.json", "conditions.json", "reveals.json", "disclosures.json", "emergencies.json",
-    "extensions.json", "refunds.json", "warranty.json", "incidents.json", "backups.json", "payments.json",
+    "acknowledgements.json", "conditions.json", "software.json", "reveals.json", "disclosures.json",
+    "emergencies.json", "extensions.json", "refunds.json", "warranty.json", "incidents.json", "backups.json", "payments.json",
     "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf", "manifest.json",
     "signature.json",
 ]  # fmt: skip
@@ -132,6 +132,16 @@ async def test_it_holds_what_was_agreed_decided_paid_backed_up_and_delivered(sto
     [incident] = read(content, "incidents.json")
     assert incident["seen_sha256"] == hashlib.sha256(SEEN.encode()).hexdigest()
     assert incident["recovery_attempts"][0]["outcome"] == "failed"
+
+
+async def test_software_that_the_customer_declared_is_its_own_responsibility_on_record_too(story: IncidentStory) -> None:
+    """Then what was declared of the server (4.1) is there by its digest, with who answers for it."""
+    content = await bundle_of(story)
+    [declared, *_] = read(content, "software.json")
+    assert (declared["source"], declared["component_count"], declared["channel"]) == ("by-hand", 1, "portal")
+    decided = [row for row in read(content, "decisions.json") if row["subject_id"] == declared["id"]]
+    assert [(row["verdict"], row["clause"]) for row in decided] == [("customer-responsible", "4.1")]
+    assert declared in read(await bundle_of(story, "contract"), "software.json")
 
 
 async def test_the_timeline_tells_what_happened_in_its_order(story: IncidentStory) -> None:

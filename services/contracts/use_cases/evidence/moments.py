@@ -22,6 +22,7 @@ _OF_RECORDS = {
     "assessments.json": {"assessed_at": "risk-assessed"},
     "acknowledgements.json": {"acknowledged_at": "risk-acknowledged"},
     "conditions.json": {"declared_at": "conditions-declared-unmet", "lifted_at": "conditions-lifted"},
+    "software.json": {"declared_at": "software-declared"},
     "reveals.json": {"revealed_at": "secret-revealed"},
     "disclosures.json": {
         "disclosed_at": "secret-disclosed",
