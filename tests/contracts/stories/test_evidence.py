@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from deploy.evidence import verify
 from services.contracts.db.tables import evidence_facts
-from shared.events.backup import BackupFailed
+from shared.events.backup import BackupFailed, RemoteBackupApplied, RemoteBackupDeclined
 from shared.events.envelope import Envelope, Fact
 from shared.events.notify import NoticeDelivered
 from shared.kernel.ids import new_id
@@ -33,9 +33,9 @@ from tests.support.service import ServiceUnderTest
 FILES = [
     "agreement/2026-1.en.md", "acceptances.json", "contract.json", "work.json", "assessments.json",
     "acknowledgements.json", "conditions.json", "software.json", "reveals.json", "disclosures.json",
-    "emergencies.json", "extensions.json", "refunds.json", "warranty.json", "incidents.json", "backups.json", "payments.json",
-    "notices.json", "decisions.json", "timeline.json", "audit.json", "summary.pdf", "manifest.json",
-    "signature.json",
+    "emergencies.json", "extensions.json", "refunds.json", "warranty.json", "incidents.json", "backups.json",
+    "remote-applications.json", "payments.json", "notices.json", "decisions.json", "timeline.json", "audit.json",
+    "summary.pdf", "manifest.json", "signature.json",
 ]  # fmt: skip
 
 
@@ -134,7 +134,9 @@ async def test_it_holds_what_was_agreed_decided_paid_backed_up_and_delivered(sto
     assert incident["recovery_attempts"][0]["outcome"] == "failed"
 
 
-async def test_software_that_the_customer_declared_is_its_own_responsibility_on_record_too(story: IncidentStory) -> None:
+async def test_software_that_the_customer_declared_is_its_own_responsibility_on_record_too(
+    story: IncidentStory,
+) -> None:
     """Then what was declared of the server (4.1) is there by its digest, with who answers for it."""
     content = await bundle_of(story)
     [declared, *_] = read(content, "software.json")
@@ -142,6 +144,23 @@ async def test_software_that_the_customer_declared_is_its_own_responsibility_on_
     decided = [row for row in read(content, "decisions.json") if row["subject_id"] == declared["id"]]
     assert [(row["verdict"], row["clause"]) for row in decided] == [("customer-responsible", "4.1")]
     assert declared in read(await bundle_of(story, "contract"), "software.json")
+
+
+async def test_whether_remote_backup_was_applied_for_is_on_record(story: IncidentStory) -> None:
+    """Then nobody has to believe that a loss might have been avoided by what the customer never asked for (2.3)."""
+    assert read(await bundle_of(story), "remote-applications.json") == []
+    ids = {
+        "customer_id": story.customer_id,
+        "application_id": new_id(),
+        "contract_id": UUID(story.contract),
+        "server_id": UUID(story.server_ids[0]),
+        "agreement_version": "2026-1",
+    }
+    await story.service.tell(RemoteBackupApplied(**ids, applied_at=START))
+    await story.service.tell(RemoteBackupDeclined(**ids, reason="too-large", declined_at=START))
+    told = read(await bundle_of(story), "remote-applications.json")
+    assert [row["kind"] for row in told] == ["remote-backup-applied", "remote-backup-declined"]
+    assert told[1]["facts"]["reason"] == "too-large"
 
 
 async def test_the_timeline_tells_what_happened_in_its_order(story: IncidentStory) -> None:

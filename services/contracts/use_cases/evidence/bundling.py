@@ -18,7 +18,7 @@ from services.contracts.domain.contract import Contract
 from services.contracts.domain.evidence_bundle import BundleTooLarge, canonical, is_plain_name
 from services.contracts.domain.incident import Incident
 from services.contracts.use_cases.evidence import moments
-from services.contracts.use_cases.evidence.hearing import BACKUPS, NOTICES, PAYMENTS
+from services.contracts.use_cases.evidence.hearing import BACKUPS, NOTICES, PAYMENTS, REMOTE_APPLICATIONS
 from services.contracts.use_cases.evidence.moments import Moment
 from services.contracts.use_cases.evidence.summary import Summary, summary_of
 from services.contracts.use_cases.evidence.writing import BundleWriter
@@ -29,7 +29,12 @@ from shared.kit.signing_keys import SigningKeys
 PAGE = 1_000
 MOST_FACTS = 50_000
 """Told by other services: a hundred and thirty years of a server's daily backups."""
-FACT_FILES = {"backups.json": BACKUPS, "payments.json": PAYMENTS, "notices.json": NOTICES}
+FACT_FILES = {
+    "backups.json": BACKUPS,
+    "remote-applications.json": REMOTE_APPLICATIONS,
+    "payments.json": PAYMENTS,
+    "notices.json": NOTICES,
+}
 
 
 @dataclass

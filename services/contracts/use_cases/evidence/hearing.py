@@ -13,6 +13,10 @@ from shared.events.backup import (
     BackupFailed,
     ProtectionEnded,
     ProtectionStarted,
+    RemoteBackupApplied,
+    RemoteBackupApproved,
+    RemoteBackupDeclined,
+    RemoteBackupEnded,
     RestoreCompleted,
 )
 from shared.events.billing import (
@@ -37,6 +41,12 @@ BACKUPS: tuple[type[Fact], ...] = (
     ProtectionEnded,
     BackupDataDeleted,
 )
+REMOTE_APPLICATIONS: tuple[type[Fact], ...] = (
+    RemoteBackupApplied,
+    RemoteBackupApproved,
+    RemoteBackupDeclined,
+    RemoteBackupEnded,
+)
 PAYMENTS: tuple[type[Fact], ...] = (
     InvoiceIssued,
     InvoiceSettled,
@@ -48,7 +58,7 @@ PAYMENTS: tuple[type[Fact], ...] = (
     CreditNoteIssued,
 )
 NOTICES: tuple[type[Fact], ...] = (NoticeDelivered, NoticeUndeliverable)
-HEARD = BACKUPS + PAYMENTS + NOTICES
+HEARD = BACKUPS + REMOTE_APPLICATIONS + PAYMENTS + NOTICES
 
 _IN_COLUMNS = {"customer_id", "contract_id", "server_id"}
 
