@@ -16,6 +16,7 @@ from deploy.doctor import (
     identity,
     mail,
     memory,
+    on_call,
     published,
     server_certificates,
     settings,
@@ -26,8 +27,8 @@ from deploy.doctor.finding import Finding, Patient, error, warning
 
 CHECK_SECONDS = 5.0
 ORDER = (
-    "settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "backups", "vault",
-    "traces",
+    "settings", "data folder", "keys", "certificates", "database", "event log", "identity", "mail", "on call",
+    "backups", "vault", "traces",
 )  # fmt: skip
 """What others stand on comes first; the rest follows by name."""
 
@@ -53,6 +54,7 @@ def _checks(patient: Patient) -> Iterator[tuple[str, Check]]:
     yield event_log.PART, partial(event_log.look, patient)
     yield identity.PART, partial(identity.look, patient)
     yield mail.PART, partial(mail.look, patient)
+    yield on_call.PART, partial(on_call.look, patient)
     yield backups.PART, partial(backups.look, patient)
     yield vault.PART, partial(vault.look, patient)
     yield traces.PART, partial(traces.look, patient)

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine.url import make_url
 
 from deploy.doctor import postgresql, settings
+from deploy.doctor.examining import examine
 from deploy.doctor.finding import Severity
 from shared.kernel.ids import new_id
 from shared.kit.version import VERSION
@@ -127,6 +128,30 @@ async def test_what_production_does_not_want_of_a_server_is_named(on_postgresql:
     given(mode="production", oidc_issuer="http://127.0.0.1")
     said = {one.found for one in await ill("contracts") if one.part == "database of contracts"}
     assert said == {"role mainstay is a superuser", "forgets at a power cut what it has confirmed"}
+
+
+async def test_whom_an_emergency_would_reach_is_told_of_a_production(on_postgresql: Databases, given: Given) -> None:
+    own = on_postgresql.url("notify", database=on_postgresql.copied("notify"))
+    given(mode="production", oidc_issuer="http://127.0.0.1", notify_database_url=own)
+
+    async def told() -> tuple[Severity, str]:
+        [one] = [one for one in await examine(["notify"]) if one.part == "on call"]
+        assert (one.severity is Severity.OK) == (one.remedy == "")
+        return one.severity, one.found
+
+    async def on_notify(statement: str, *values: object) -> None:
+        connection = await asyncpg.connect(own)
+        try:
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+    assert await told() == (Severity.ERROR, "an emergency would reach nobody at all")
+    await on_notify("INSERT INTO staff_contacts VALUES ('ada', 'ada@example.org', 'en', true, 1)")
+    assert await told() == (Severity.WARNING, "nobody; an emergency would page the 1 administrator(s)")
+    shift = "INSERT INTO on_call_shifts (id, subject, position, starts_at, ends_at, created_by, created_at) VALUES "
+    await on_notify(f"{shift} ($1, 'ada', 1, now(), now() + interval '8 hours', 'grace', now())", new_id())
+    assert await told() == (Severity.OK, "1 would be paged first")
 
 
 @pytest.mark.parametrize(
