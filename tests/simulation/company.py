@@ -111,6 +111,7 @@ class Company:
         self.mail = TroubledMailServer(Dice(seed, "mail"))
         self.files = FileStore(folder)
         self.restic = TroubledRestic(clock=self.clock, dice=Dice(seed, "restic"))
+        self.elsewhere = TroubledRestic(clock=self.clock, dice=Dice(seed, "elsewhere"))
         self.evidence = EvidenceFiles(folder / "evidence")
         self.folder = folder
         self.histories = Histories(self.clock)
@@ -127,7 +128,7 @@ class Company:
 
     async def open(self) -> None:
         common = CommonSettings(data_dir=self.folder, clock="system", event_log="sql")
-        backup_gateways = BackupGateways(self.files, self.restic)
+        backup_gateways = BackupGateways(self.files, self.restic, remote=self.elsewhere)
         opened: list[tuple[Runtime, Handlers, Timers]] = [
             (contracts.open_runtime(common, log=self.log), contracts_consumers.handlers, contracts_schedule.timers),
             (billing.open_runtime(common, log=self.log), billing_consumers.handlers, billing_schedule.timers),
@@ -143,7 +144,8 @@ class Company:
             self._stack.push_async_callback(runtime.close)
             await migrations.upgrade(runtime.database, runtime.migrations)
             self.places[runtime.name] = self._place(runtime, handlers, timers)
-        self.restic.step, self.mail.step = self.places["backup"].saboteur.step, self.places["notify"].saboteur.step
+        self.restic.step = self.elsewhere.step = self.places["backup"].saboteur.step
+        self.mail.step = self.places["notify"].saboteur.step
         self.archive = Archive({name: self.folder / f"{name}.db" for name in self.places})
         self._stack.callback(self.archive.close)
 
@@ -442,7 +444,7 @@ class Company:
         """Without further faults, deliver what is under way and do what is due."""
         for place in self.places.values():
             await self._seal(place)
-        self.faults = self.mail.troubled = self.restic.troubled = False
+        self.faults = self.mail.troubled = self.restic.troubled = self.elsewhere.troubled = False
         # The leases of the dead run out.
         self.clock.move_to(self.clock.now() + MINUTE)
         for _round in range(200):
@@ -454,7 +456,7 @@ class Company:
             while await self._seal(place):
                 pass
             self.log.forget(place.handlers.topics)
-        self.faults = self.mail.troubled = self.restic.troubled = True
+        self.faults = self.mail.troubled = self.restic.troubled = self.elsewhere.troubled = True
 
     async def _seal(self, place: Place) -> bool:
         """Seal what is on the audit trail and sign it; True when there may be more."""

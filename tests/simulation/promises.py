@@ -130,6 +130,19 @@ WHERE p.status <> 'active' AND p.customer_id IN touched AND (r.slot_at > d.heard
 SELECT customer_id, protection_id || ' ' || slot_at FROM backup.runs WHERE customer_id IN touched
 GROUP BY protection_id, slot_at HAVING count(*) > 1
 """,
+    "an emergency is reported once": _told_once("emergency-reported", "subject_id"),
+    "an emergency is acknowledged once": _told_once("emergency-acknowledged", "subject_id"),
+    "an emergency is passed on once at a time": """
+SELECT customer_id, subject_id FROM contracts.decisions
+WHERE kind = 'emergency.escalate' AND customer_id IN touched
+GROUP BY subject_id, json_extract(facts, '$.escalation') HAVING count(*) > 1
+""",
+    "nothing is remote but what was applied for and approved": """
+SELECT p.customer_id, p.id FROM backup.protections p
+WHERE p.place = 'remote' AND p.customer_id IN touched AND NOT EXISTS (
+  SELECT 1 FROM backup.remote_applications a WHERE a.contract_id = p.contract_id AND a.server_id = p.server_id
+    AND a.status IN ('approved', 'ended') AND a.decided_at <= p.started_at)
+""",
     "a cause has one notice of a kind": """
 SELECT customer_id, kind || ' ' || caused_by FROM notify.notices WHERE customer_id IN touched
 GROUP BY kind, caused_by HAVING count(*) > 1
@@ -253,8 +266,30 @@ WHERE i.customer_id IN touched AND i.status IN ('draft', 'issued')
 SELECT c.customer_id, s.server_id || ' ' || c.status || ' ' || count(p.id)
 FROM contracts.contracts c JOIN contracts.contract_servers s ON s.contract_id = c.id
 LEFT JOIN backup.protections p ON p.contract_id = c.id AND p.server_id = s.server_id AND p.status = 'active'
+  AND p.place = 'local'
 WHERE c.customer_id IN touched GROUP BY c.id, s.server_id
 HAVING count(p.id) <> (c.status IN ('active', 'extended', 'held'))
+""",
+    "exactly the servers that were applied for are protected remotely too": """
+SELECT c.customer_id, s.server_id || ' ' || c.status || ' ' || count(DISTINCT p.id) || ' of ' || count(DISTINCT a.id)
+FROM contracts.contracts c JOIN contracts.contract_servers s ON s.contract_id = c.id
+LEFT JOIN backup.remote_applications a ON a.contract_id = c.id AND a.server_id = s.server_id
+  AND a.status = 'approved'
+LEFT JOIN backup.protections p ON p.contract_id = c.id AND p.server_id = s.server_id AND p.status = 'active'
+  AND p.place = 'remote'
+WHERE c.customer_id IN touched GROUP BY c.id, s.server_id
+HAVING count(DISTINCT p.id) <> (c.status IN ('active', 'extended', 'held') AND count(a.id) > 0)
+""",
+    "an emergency has called somebody": """
+SELECT e.customer_id, e.id || ' ' || e.status FROM contracts.emergencies e
+WHERE e.customer_id IN touched AND (NOT EXISTS (SELECT 1 FROM notify.pages p WHERE p.emergency_id = e.id)
+  OR e.status = 'open' AND NOT EXISTS (
+    SELECT 1 FROM notify.pages p WHERE p.emergency_id = e.id AND p.status IN ('pending', 'delivered')))
+""",
+    "nobody is called about an emergency that somebody has taken on": """
+SELECT e.customer_id, e.id || ' ' || e.status FROM contracts.emergencies e
+JOIN notify.calls c ON c.emergency_id = e.id
+WHERE e.customer_id IN touched AND (e.status = 'open') <> (c.ended_at IS NULL)
 """,
     "backups run on time": """
 SELECT p.customer_id, p.id FROM backup.protections p, present
@@ -272,7 +307,8 @@ SELECT t.customer_id, t.kind || ' ' || t.id FROM told t
 LEFT JOIN notify.notices n ON n.caused_by = t.id AND n.customer_id = t.customer_id
 WHERE t.customer_id IN touched AND n.id IS NULL AND t.kind IN ('invoice-issued', 'payment-audited',
   'service-registered', 'service-expiring', 'service-renewed', 'service-held', 'service-expired',
-  'work-scheduled', 'work-rescheduled', 'work-refused', 'work-completed', 'work-failed')
+  'work-scheduled', 'work-rescheduled', 'work-refused', 'work-completed', 'work-failed', 'emergency-reported',
+  'emergency-acknowledged', 'emergency-resolved', 'remote-backup-approved', 'remote-backup-declined')
 """,
     "a notice waits for nothing but an address": """
 SELECT n.customer_id, n.kind || ' ' || n.status || ' ' || n.id FROM notify.notices n

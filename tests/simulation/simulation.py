@@ -63,6 +63,7 @@ class Simulation:
         await self.company.open()
         try:
             self.company.hears = self._hear
+            await self._staff.open()
             await self._partners.open(PARTNERS)
             self._plan_arrivals()
             for day in range(1, self.days + 1):

@@ -22,12 +22,13 @@ FIRST, SECOND = "simulated-1", "simulated-2"
 def simulated_agreements() -> Agreements:
     """The second version has a longer window, other backups and no e-mail channel."""
     shipped = agreements.read_folder(agreements.FOLDER).versions[0]
-    first = _version(shipped, FIRST, START, local_backup_every_hours=24 * 240)
+    first = _version(shipped, FIRST, START, local_backup_every_hours=24 * 240, remote_backup_every_hours=24 * 240)
     second = _version(
         shipped,
         SECOND,
         datetime(2029, 3, 1, tzinfo=UTC),
         local_backup_every_hours=24 * 180,
+        remote_backup_every_hours=24 * 180,
         renewal_window_days=5,
         retention_days=45,
         written_channels=("portal", "api"),

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from services.backup.db import coverages as coverage_rows
+from services.backup.db import remote_applications
 from services.backup.use_cases import coverages
 from services.billing.db import numbering
 from services.billing.use_cases import credits
 from services.contracts.domain.contract import Contract
 from services.notify.db import feeds
+from services.notify.use_cases import paging
 from shared.kit.bus import positions
 from tests.simulation.people import customers
 from tests.simulation.simulation import simulate
@@ -43,7 +46,8 @@ async def test_a_small_company_keeps_its_promises() -> None:
     result = await simulate(SEED, CUSTOMERS, YEARS)
     print(result)
     assert set(result.deaths) == DEADLY
-    assert result.figures["zone-changed"] > 0
+    for kind in ("zone-changed", "emergency-acknowledged", "emergency-escalated", "remote-backup-ended"):
+        assert result.figures[kind] > 0, kind
     assert result.figures["rewound"] > 0
     assert result.figures["replayed"] > 0
 
@@ -99,6 +103,18 @@ def _tell_partners_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(feeds, "add", _nothing)
 
 
+def _call_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(paging, "_page", _nothing)
+
+
+def _protect_remotely_unasked(patch: pytest.MonkeyPatch) -> None:
+    async def all_of(reader: Any, contract_id: Any) -> set[Any]:
+        coverage = await coverage_rows.get_for_update(reader, contract_id)
+        return set(coverage.server_ids or ())
+
+    patch.setattr(remote_applications, "approved_of_contract", all_of)
+
+
 @pytest.mark.parametrize(
     ("defect", "promise"),
     [
@@ -108,6 +124,8 @@ def _tell_partners_nothing(patch: pytest.MonkeyPatch) -> None:
         (_apply_duplicates, "parked|once"),
         (_skip_a_number, "invoice numbers"),
         (_tell_partners_nothing, "feed of partner"),
+        (_call_nobody, "has called somebody"),
+        (_protect_remotely_unasked, "nothing is remote but"),
     ],
 )
 async def test_a_defect_is_seen(

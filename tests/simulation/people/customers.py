@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.backup.domain import restore, server
-from services.backup.domain.protection import DataNoLongerKept
-from services.backup.use_cases import files, restores
+from services.backup.domain import server
+from services.backup.use_cases import files
 from services.billing.domain.profile import Address, ExemptionByFinanceOnly, NoSuchProfile
 from services.billing.domain.tax_id import tax_id_of
 from services.billing.use_cases import profiles
@@ -26,10 +25,9 @@ from services.contracts.domain.decision_table import (
     ExplainedTooLate,
     NothingToExtend,
     NothingToWithdraw,
-    NotRegistered,
 )
 from services.contracts.domain.server import ServerInAnotherContract
-from services.contracts.use_cases import contracts, customers, extensions, renewals, work_requests
+from services.contracts.use_cases import contracts, customers, extensions, renewals
 from services.contracts.use_cases.contracts import Word
 from services.notify.domain import contact
 from services.notify.use_cases import contacts
@@ -39,11 +37,11 @@ from shared.kernel.period import UnknownZone
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, SECOND, Answer, Company
 from tests.simulation.people.payers import Payer
+from tests.simulation.people.wishes import FOREIGN, PATH, Wish, Wishes
 from tests.simulation.told import PromiseBroken, Told
 
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
-PATH = "etc/config"
 ZONES = (
     "Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe", "America/St_Johns", "Africa/Cairo",
     "Asia/Kathmandu", "Pacific/Apia", "America/Sao_Paulo", "Europe/Lisbon", "Pacific/Chatham", "Asia/Kolkata",
@@ -62,7 +60,6 @@ STYLES = {
     "pleading": 8.0,
 }  # fmt: skip
 """How a customer decides at the end of a period."""
-FOREIGN = UUID(int=1)
 
 
 @dataclass
@@ -89,6 +86,7 @@ class Customer:
         self.servers: list[UUID] = []
         self.known: dict[UUID, Known] = {}
         self.payer = Payer(company, dice, self.id, self.end_of)
+        self.wishes = Wishes(company, dice, self.id, self.name)
 
     @property
     def name(self) -> str:
@@ -318,7 +316,13 @@ class Customer:
                     self._end(told.id_of("contract_id"))
             case "backup-completed":
                 if self.dice.falls(0.03):
-                    self.later(MINUTE, 40 * DAY, lambda: self.restore(told.id_of("server_id")))
+                    self.later(MINUTE, 40 * DAY, lambda: self.wishes.restore(told.id_of("server_id")))
+            case "remote-backup-approved":
+                if self.dice.falls(0.2):
+                    self.later(DAY, 200 * DAY, lambda: self.wishes.give_up_remote(told.id_of("application_id")))
+            case "emergency-reported":
+                if self.dice.falls(0.1):
+                    self.later(SECOND, HOUR, lambda: self.wishes.withdraw_emergency(told.id_of("emergency_id")))
 
     def _hear_of_period(self, told: Told) -> None:
         contract_id, index = told.id_of("contract_id"), int(told.data["period_index"])
@@ -326,8 +330,17 @@ class Customer:
         ends_at = datetime.fromisoformat(told.data["ends_at"])
         self.known[contract_id].ends[index] = ends_at
         self._plan_decision(contract_id, max(starts_at, self.company.clock.now()), ends_at)
-        if self.dice.falls(0.15):
-            self.agenda.at(self.dice.moment(starts_at, ends_at + DAY), lambda: self.ask_for_work(contract_id))
+        server_id = self.servers[0]
+        for chance, wish in (
+            (0.15, self.wishes.ask_for_work),
+            (0.08, self.wishes.call_support),
+            (0.12, self.wishes.apply_for_remote),
+        ):
+            if self.dice.falls(chance):
+                self._wish(wish, contract_id, server_id, self.dice.moment(starts_at, ends_at + DAY))
+
+    def _wish(self, wish: Wish, contract_id: UUID, server_id: UUID, at: datetime) -> None:
+        self.agenda.at(at, lambda: wish(contract_id, server_id))
 
     def _hear_of_extension(self, told: Told) -> None:
         """There is more time to pay; who has planned a purchase meanwhile does so all the same."""
@@ -405,38 +418,3 @@ class Customer:
             lambda tx: renewals.stop_contract(tx, contract_id, only_customer=self.id, channel=self.channel()),
             may=(AfterTheEnd, AlreadyDecided),
         )
-
-    # Asking for something
-
-    async def ask_for_work(self, contract_id: UUID) -> None:
-        def ask(operation_code: str, channel: str) -> Any:
-            return lambda tx: work_requests.request_work(
-                tx,
-                contract_id,
-                only_customer=self.id,
-                operation_code=operation_code,
-                server_id=self.servers[0],
-                note="Please.",
-                channel=channel,
-            )
-
-        await self.do("contracts", "ask for work by phone", ask("health-check", "phone"), must=(OralRequest,))
-        await self.do("contracts", "ask for magic", ask("magic", "portal"), must=(OutsideCatalogue, NotRegistered))
-        operation = self.dice.random.choice(["health-check", "service-restart", "disk-repartition"])
-        await self.do(
-            "contracts",
-            f"ask for {operation}",
-            ask(operation, self.channel()),
-            may=(NotRegistered, OutsideCatalogue),
-        )
-
-    async def restore(self, server_id: UUID) -> None:
-        def ask(channel: str, only_customer: UUID) -> Any:
-            return lambda tx: restores.ask_for_restore(
-                tx, server_id=server_id, run_id=None, path=PATH, channel=channel, only_customer=only_customer
-            )
-
-        gone = (restore.NothingToRestore, DataNoLongerKept)
-        await self.do("backup", "restore by phone", ask("phone", self.id), must=(OralRequest, *gone))
-        await self.do("backup", "another restores", ask("api", FOREIGN), must=(server.NoSuchServer,))
-        await self.do("backup", "restore", ask("api", self.id), may=gone)

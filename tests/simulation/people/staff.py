@@ -14,6 +14,7 @@ from services.contracts.use_cases import extensions
 from shared.kernel.errors import IllegalMove
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, Company
+from tests.simulation.people.support import Support
 from tests.simulation.people.technicians import Technicians
 from tests.simulation.told import Told
 
@@ -27,8 +28,13 @@ class Staff:
         self.company = company
         self.dice = dice
         self.technicians = Technicians(company, dice)
+        self.support = Support(company, dice)
+
+    async def open(self) -> None:
+        await self.support.open()
 
     def hear(self, told: Told) -> None:
+        self.support.hear(told)
         if told.kind == "payment-reported":
             self._plan_audit(told)
         elif told.kind == "work-requested":
