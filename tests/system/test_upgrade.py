@@ -21,6 +21,7 @@ from shared.kit.version import VERSION
 from tests.faults import history
 from tests.faults.evidence import Evidence
 from tests.faults.workload import History, Workload
+from tests.infrastructure.kafka_server import KafkaServer
 from tests.infrastructure.postgres import PostgresServer
 from tests.infrastructure.process import ServerProcess
 from tests.infrastructure.waiting import eventually
@@ -33,10 +34,13 @@ DRAIN_SECONDS = 0.5
 
 
 @pytest.fixture
-def company(postgres_server: PostgresServer, restic_binary: object) -> Iterator[Installation]:
+def company(
+    postgres_server: PostgresServer, kafka_server: KafkaServer, restic_binary: object
+) -> Iterator[Installation]:
+    """Where upgrades matter most."""
     drain = str(DRAIN_SECONDS)
     with installation.split(
-        postgres_server, kafka=None, replicas=1, name="upgrade", seats=2, MAINSTAY_DRAIN_SECONDS=drain
+        postgres_server, kafka=kafka_server, replicas=1, name="upgrade", seats=2, MAINSTAY_DRAIN_SECONDS=drain
     ) as started:
         yield started
 
