@@ -9,6 +9,7 @@ from typing import Any
 from deploy.demo.client import Installation, instant
 from deploy.demo.story import Story
 from deploy.services import SERVICES
+from tests.compose.disaster import expect_it_to_come_back
 from tests.compose.ending import end_state
 from tests.compose.stack import PARTS, Stack, brought_up, sizes_over_the_base
 from tests.infrastructure.waiting import eventually
@@ -35,6 +36,8 @@ async def check(say: Callable[[str], None], *, keep: bool) -> None:
         for service in SERVICES:
             stack.execute(f"{service}-worker", "mainstay", "audit", "verify", service)
         say("the end is the same, nothing is parked, and every audit chain holds")
+        await expect_another_to_come_back(stack)
+        say("lost with all its data and back out of its backup, it tells the same")
 
 
 def url_of(stack: Stack) -> str:
@@ -74,6 +77,15 @@ async def played(
         end = await end_state(story)
         await expect_deletion(story)
         return end
+
+
+async def expect_another_to_come_back(stack: Stack) -> None:
+    """One more story, whose data is still kept."""
+    async with Installation(url_of(stack), patience=PATIENCE_SECONDS) as installation:
+        story = Story(installation)
+        async for _row in story.play():
+            pass
+        await expect_it_to_come_back(stack, story)
 
 
 async def expect_deletion(story: Story) -> None:
