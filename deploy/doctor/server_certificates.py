@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -16,23 +16,30 @@ from sqlalchemy.engine.url import URL
 from deploy.doctor import databases, event_log
 from deploy.doctor.certificates import PART
 from deploy.doctor.finding import Finding, Patient, error, ok, warning
+from services.backup.settings import BackupSettings
+from services.notify.settings import NotifySettings
+from shared.kit.settings import ServiceSettings
 
 SOON = timedelta(days=21)
 ANSWER_SECONDS = 3
+WHO_RUNS_IT = "have who runs it renew it"
 ASK_FOR_TLS = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """PostgreSQL's SSLRequest, which it answers with S or N before anything else."""
 
 
 @dataclass(frozen=True)
 class TlsServer:
-    """`remedy`: how its certificate is renewed. `is_ours`: callers come to it, so nobody else here says of trust."""
+    """`remedy`: how its certificate is renewed. `is_ours`: callers come to it, so nobody else here says of trust.
+
+    `before_tls`: what is said in its protocol before TLS begins; raises NoTls where it does not.
+    """
 
     what: str
     host: str
     port: int
     remedy: str
     is_ours: bool = False
-    is_postgresql: bool = False
+    before_tls: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
 
 
 class NoTls(Exception):
@@ -62,16 +69,36 @@ def _servers(patient: Patient) -> Iterator[TlsServer]:
     for url in urls:
         if url is not None and _may_be_encrypted(url):
             remedy = "put the new server.crt and server.key there, then: SELECT pg_reload_conf()"
-            yield TlsServer("PostgreSQL", str(url.host), url.port or 5432, remedy, is_postgresql=True)
+            yield TlsServer("PostgreSQL", str(url.host), url.port or 5432, remedy, before_tls=_ask_postgresql)
     for what, address, remedy in (
-        ("the identity provider", common.oidc_jwks_url or common.oidc_issuer, "have who runs it renew it"),
-        ("the collector", common.otlp_endpoint, "have who runs it renew it"),
+        ("the identity provider", common.oidc_jwks_url or common.oidc_issuer, WHO_RUNS_IT),
+        ("the collector", common.otlp_endpoint, WHO_RUNS_IT),
     ):
         if place := _place(address):
             yield TlsServer(what, *place, remedy)
+    yield from _of_mail(patient.services.get("notify"))
+    yield from _of_repositories(patient.services.get("backup"))
     if place := _place(common.public_url):
         remedy = "renew it where TLS ends: the ingress, the balancer, or the edge"
         yield TlsServer("the public address", *place, remedy, is_ours=True)
+
+
+def _of_mail(settings: ServiceSettings | None) -> Iterator[TlsServer]:
+    if isinstance(settings, NotifySettings) and settings.smtp_security != "none":
+        before = _ask_mail if settings.smtp_security == "starttls" else None
+        yield TlsServer("the mail server", settings.smtp_host, settings.smtp_port, WHO_RUNS_IT, before_tls=before)
+
+
+def _of_repositories(settings: ServiceSettings | None) -> Iterator[TlsServer]:
+    if isinstance(settings, BackupSettings):
+        for named in (
+            settings.repositories,
+            settings.deleting_repositories,
+            settings.remote_repositories,
+            settings.remote_deleting_repositories,
+        ):
+            if named is not None and (place := _place(named.get_secret_value().removeprefix("rest:"))):
+                yield TlsServer("the server of repositories", *place, WHO_RUNS_IT)
 
 
 def _may_be_encrypted(url: URL) -> bool:
@@ -110,14 +137,29 @@ async def _presented(server: TlsServer, context: ssl.SSLContext) -> x509.Certifi
     """Raises NoTls, SSLCertVerificationError and what connecting raises."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
-        if server.is_postgresql:
-            writer.write(ASK_FOR_TLS)
-            if await reader.readexactly(1) != b"S":
-                raise NoTls
+        if server.before_tls is not None:
+            await server.before_tls(reader, writer)
         await writer.start_tls(context, server_hostname=server.host)
         return x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
     finally:
         writer.transport.abort()
+
+
+async def _ask_postgresql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(ASK_FOR_TLS)
+    if await reader.readexactly(1) != b"S":
+        raise NoTls
+
+
+async def _ask_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greeting, EHLO, STARTTLS (RFC 3207)."""
+    for said in (b"", b"EHLO localhost\r\n", b"STARTTLS\r\n"):
+        writer.write(said)
+        line = await reader.readline()
+        while line[3:4] == b"-":
+            line = await reader.readline()
+        if not line.startswith(b"2"):
+            raise NoTls
 
 
 def _trusting_all() -> ssl.SSLContext:

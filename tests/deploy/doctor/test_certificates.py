@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
 from sqlalchemy.engine.url import make_url
 
 from deploy.doctor import server_certificates, settings
@@ -19,6 +20,7 @@ from tests.deploy.doctor.conftest import ill, the_one
 from tests.infrastructure.certificates import Certificate, self_signed
 from tests.infrastructure.postgres import PostgresServer, running_postgres, unprivileged_user
 from tests.infrastructure.process import folder_of_this_run, free_port
+from tests.infrastructure.smtp import SmtpPeer
 
 DAY = timedelta(days=1)
 SOON, EXPIRED, FINE = 20 * DAY, -1 * DAY, 22 * DAY
@@ -34,14 +36,14 @@ async def presenting(certificate: Certificate) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-def patient() -> Patient:
-    read, _ = settings.read(["contracts"])
+def patient(service: str = "contracts") -> Patient:
+    read, _ = settings.read([service])
     assert read is not None
     return read
 
 
-async def said_of(port: int) -> list[Finding]:
-    return [one for one in await server_certificates.look(patient()) if f":{port} " in one.found]
+async def said_of(port: int, service: str = "contracts") -> list[Finding]:
+    return [one for one in await server_certificates.look(patient(service)) if f":{port} " in one.found]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,46 @@ async def test_a_public_address_that_callers_do_not_trust_is_named(
         assert "is not trusted (Hostname mismatch" in (await the_one("contracts")).found
     said = await the_one("contracts")
     assert (said.severity, said.remedy.split(",")[0]) == (Severity.WARNING, "look from outside whether it answers")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["repositories", "deleting_repositories", "remote_repositories", "remote_deleting_repositories"],
+)
+async def test_a_server_of_repositories_is_looked_at_wherever_it_is_named(
+    tmp_path: Path, given: Given, setting: str
+) -> None:
+    async with presenting(self_signed(tmp_path, expires_in=SOON)) as port:
+        given(**{f"backup_{setting}": f"rest:https://company:hunter2@127.0.0.1:{port}/company"})
+        [said] = await said_of(port, "backup")
+    assert said.found.startswith(f"the server of repositories at 127.0.0.1:{port} presents a certificate that expires")
+    assert "hunter2" not in str(said)
+
+
+async def test_a_mail_servers_certificate_is_seen_with_tls_from_the_start_and_after_starttls(
+    tmp_path: Path, given: Given
+) -> None:
+    certificate = self_signed(tmp_path, expires_in=SOON)
+    async with presenting(certificate) as port:
+        given(notify_smtp_host="127.0.0.1", notify_smtp_port=str(port), notify_smtp_security="tls")
+        [said] = await said_of(port, "notify")
+        assert said.found.startswith(f"the mail server at 127.0.0.1:{port} presents")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key_file)
+    controller = Controller(object(), hostname="127.0.0.1", port=free_port(), tls_context=context)
+    controller.start()
+    try:
+        port = controller.port
+        given(notify_smtp_port=str(port), notify_smtp_security="starttls")
+        [said] = await said_of(port, "notify")
+        assert said.found.startswith(f"the mail server at 127.0.0.1:{port} presents")
+    finally:
+        controller.stop()
+
+
+async def test_a_mail_server_without_starttls_presents_none(given: Given, smtp_peer: SmtpPeer) -> None:
+    given(notify_smtp_host=smtp_peer.host, notify_smtp_port=str(smtp_peer.port), notify_smtp_security="starttls")
+    assert await server_certificates.look(patient("notify")) == []
 
 
 @pytest.fixture(scope="module")
