@@ -15,7 +15,8 @@ from deploy.doctor.reading import NO_ANSWER, reading
 from services.backup.db.tables import protections
 from services.backup.domain.protection import LOCAL
 from services.backup.gateways import build
-from services.backup.gateways.restic import Repository, ResticClient, ResticFailed, ResticMissing, WrongPassword
+from services.backup.gateways.restic import Repository, ResticFailed, ResticMissing, WrongPassword
+from services.backup.gateways.restic_client import ResticClient
 from services.backup.settings import BackupSettings
 
 PART = "backups"

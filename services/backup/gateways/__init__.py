@@ -8,7 +8,8 @@ from services.backup.domain.protection import LOCAL, REMOTE, Place
 from services.backup.gateways.files import FileStore
 from services.backup.gateways.keys import RepositoryKeys
 from services.backup.gateways.passwords import Passwords, PasswordsByPlace, ResticPasswords
-from services.backup.gateways.restic import Restic, ResticClient, ResticFailed
+from services.backup.gateways.restic import Restic, ResticFailed
+from services.backup.gateways.restic_client import ResticClient
 from services.backup.settings import BackupSettings
 from shared.kit.settings import CommonSettings
 

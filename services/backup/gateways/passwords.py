@@ -8,14 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from services.backup.domain.protection import Place
-from services.backup.gateways.restic import (
-    DeletionRefused,
-    Repository,
-    ResticClient,
-    WrongPassword,
-    _lines,
-    _NoRepository,
-)
+from services.backup.gateways.restic import DeletionRefused, NoRepository, Repository, WrongPassword
+from services.backup.gateways.restic_client import ResticClient
+from services.backup.gateways.restic_program import lines
 
 
 class Passwords(Protocol):
@@ -51,7 +46,7 @@ class ResticPasswords:
         try:
             async with self._client._session(repository, password=password) as session:
                 await session.run("cat", "config", "--no-lock")
-        except _NoRepository:
+        except NoRepository:
             return None
         except WrongPassword:
             return False
@@ -82,8 +77,8 @@ class ResticPasswords:
         found: list[dict[str, Any]] = []
         try:
             async with self._client._session(repository, password=password) as session:
-                await session.run("key", "list", "--json", sink=_lines(found.append))
-        except (WrongPassword, _NoRepository):
+                await session.run("key", "list", "--json", sink=lines(found.append))
+        except (WrongPassword, NoRepository):
             return None
         return next(str(key["id"]) for key in found if key["current"])
 

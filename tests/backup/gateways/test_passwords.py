@@ -10,7 +10,8 @@ import pytest
 from services.backup.gateways.fake_restic import FakeRestic
 from services.backup.gateways.keys import RepositoryKeys
 from services.backup.gateways.passwords import Passwords, ResticPasswords
-from services.backup.gateways.restic import DeletionRefused, Repository, Restic, ResticClient
+from services.backup.gateways.restic import DeletionRefused, Repository, Restic
+from services.backup.gateways.restic_client import ResticClient
 from shared.kernel.ids import new_id
 from tests.infrastructure.rest_repositories import additions_only
 from tests.infrastructure.restic import ResticBinary

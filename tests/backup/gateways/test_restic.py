@@ -24,12 +24,12 @@ from services.backup.gateways.restic import (
     Repository,
     RepositoryBusy,
     Restic,
-    ResticClient,
     ResticFailed,
     ResticMissing,
     Snapshot,
     SnapshotFile,
 )
+from services.backup.gateways.restic_client import ResticClient
 from shared.kernel.ids import new_id
 from tests.infrastructure.restic import ResticBinary
 from tests.infrastructure.waiting import eventually
@@ -288,7 +288,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 from services.backup.gateways.keys import RepositoryKeys
-from services.backup.gateways.restic import Repository, ResticClient
+from services.backup.gateways.restic import Repository
+from services.backup.gateways.restic_client import ResticClient
 program, folder, server, protection = sys.argv[1:]
 here = Path(folder)
 keys = RepositoryKeys(here / "keys" / "backup.key")
