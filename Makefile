@@ -23,8 +23,8 @@ up: ## Bring everything up under Docker Compose; PRODUCTION=1: with three broker
 down: ## Stop what `make up` started; its data stays
 	@exec $(COMPOSE) down
 
-# Two processes; a file's tests stay together, so that each process has servers of its own and shares them.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes, as many tests wait; a file's tests stay together, so that each process has servers of its own and shares them.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 test: development ## Run the tests; ARGS=… goes to pytest, MAINSTAY_REQUIRE=postgres,kafka,restic,faketime,kustomize,promtool insists on real servers
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 

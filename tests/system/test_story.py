@@ -1,4 +1,4 @@
-"""The main job from signature to expiry, on every set-up, undisturbed and with everything killed along the way."""
+"""The main job from signature to expiry, on every set-up, with everything killed along the way."""
 
 from __future__ import annotations
 
@@ -36,31 +36,21 @@ def set_up(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def running(request: pytest.FixtureRequest, set_up: str, *, replicas: int) -> Iterator[Installation]:
+def running(request: pytest.FixtureRequest, set_up: str) -> Iterator[Installation]:
     if set_up == "embedded":
         with installation.embedded() as started:
             yield started
         return
     postgres: PostgresServer = request.getfixturevalue("postgres_server")
     kafka: KafkaServer | None = request.getfixturevalue("kafka_server") if set_up == "kafka" else None
-    name = f"story_{set_up}_{replicas}"
-    with installation.split(postgres, kafka=kafka, replicas=replicas, name=name) as started:
+    with installation.split(postgres, kafka=kafka, replicas=2, name=f"story_{set_up}") as started:
         yield started
-
-
-@pytest.mark.parametrize("set_up", ["kafka"], indirect=True)
-async def test_the_story_holds_undisturbed(request: pytest.FixtureRequest, set_up: str) -> None:
-    """On the others it is only played while they are killed, which takes as long and asks for more."""
-    with running(request, set_up, replicas=1) as company:
-        story = await play(company, kills=[])
-        await expect_once_each(story)
-        await expect_the_partner_topic_to_match(request, set_up, story)
 
 
 async def test_the_story_holds_with_every_process_killed_once_and_two_replicas_of_each_worker(
     request: pytest.FixtureRequest, set_up: str
 ) -> None:
-    with running(request, set_up, replicas=2) as company:
+    with running(request, set_up) as company:
         victims = list(company.processes) * (4 if set_up == "embedded" else 1)
         story = await play(company, kills=victims)
         await expect_once_each(story)

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import environment
+from deploy.doctor import kafka
 from deploy.doctor.finding import Severity
 from deploy.opening import ensure_topics, opened_log
 from deploy.services import SERVICES
@@ -100,7 +101,11 @@ async def test_a_broker_that_is_away_is_named_within_the_time_of_a_check(on_sqli
     assert "MAINSTAY_KAFKA_BOOTSTRAP" in said.remedy
 
 
-async def test_a_server_that_takes_connections_and_says_nothing_is_named_too(on_sqlite: Path, given: Given) -> None:
+async def test_a_server_that_takes_connections_and_says_nothing_is_named_too(
+    on_sqlite: Path, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("START_SECONDS", "OFFSETS_SECONDS"):
+        monkeypatch.setattr(kafka, patience, 1.0)
     silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
