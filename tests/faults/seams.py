@@ -202,9 +202,9 @@ SEAMS: dict[str, Seam] = {
     "mail-midway": Seam("aiosmtplib:SMTP.data", _WORK, _before, _NOTIFY),
     "mail-taken": Seam("services.notify.gateways.smtp:SmtpServer.send", _WORK, _after, _NOTIFY),
     "restic-midway": Seam(
-        "services.backup.gateways.restic:asyncio.create_subprocess_exec", _WORK, _while_restic_backs_up, _BACKUP
+        "services.backup.gateways.restic_program:asyncio.create_subprocess_exec", _WORK, _while_restic_backs_up, _BACKUP
     ),
-    "restic-done": Seam("services.backup.gateways.restic:ResticClient.back_up", _WORK, _after, _BACKUP),
+    "restic-done": Seam("services.backup.gateways.restic_client:ResticClient.back_up", _WORK, _after, _BACKUP),
     "keys-asked": Seam("shared.kit.auth:httpx.AsyncClient.get", frozenset({API}), _after),
     "answer-passed-on": Seam("deploy.split.proxy:Proxy._pass_on", frozenset({FRONT}), _after),
     # Timers
