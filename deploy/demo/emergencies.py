@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from deploy.demo.client import instant, text_of
@@ -72,7 +73,7 @@ class Emergencies(Stage):
         """Returns the shift's id."""
         subject = self.technician.claims["sub"]
         contact = {"email": address, "language": "en", "administrator": False}
-        await self.admin.send(STEP, "PUT", f"/notify/v1/staff-contacts/{subject}", json=contact)
+        await self.admin.send(STEP, "PUT", f"/notify/v1/staff-contacts/{quote(subject, safe='')}", json=contact)
         now = await self._now("notify")
         shift = {"subject": subject, "position": 1, "starts_at": text_of(now), "ends_at": text_of(now + SHIFT)}
         added = await self.admin.send(STEP, "POST", "/notify/v1/on-call-shifts", json=shift)
