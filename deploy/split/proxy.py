@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.kernel.errors import Refusal, Unavailable
+from shared.kit.http_transport import Transport
 from shared.kit.problems import BodyTooSlow, problem_of
 from shared.kit.routing import SLOWEST_BYTES_PER_SECOND
 
@@ -61,12 +62,14 @@ class Proxy:
     def open(self) -> None:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS_PER_SERVICE,
-                max_keepalive_connections=CONNECTIONS_PER_SERVICE,
-                keepalive_expiry=IDLE_CONNECTION_SECONDS,
+            transport=Transport(
+                limits=httpx.Limits(
+                    max_connections=CONNECTIONS_PER_SERVICE,
+                    max_keepalive_connections=CONNECTIONS_PER_SERVICE,
+                    keepalive_expiry=IDLE_CONNECTION_SECONDS,
+                ),
+                trust_env=False,
             ),
-            trust_env=False,
         )
 
     async def close(self) -> None:
