@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from shared.kit.auth import Role
-from shared.kit.http_transport import Transport
+from shared.kit.http_transport import direct_client
 
 T = TypeVar("T")
 
@@ -70,9 +70,7 @@ class Installation:
         self.url = url.rstrip("/")
         self.patience = patience
         self._tokens = dict(tokens or {})
-        self.http = httpx.AsyncClient(
-            base_url=self.url, timeout=ANSWER_SECONDS, transport=Transport(trust_env=False), trust_env=False
-        )
+        self.http = direct_client(base_url=self.url, timeout=ANSWER_SECONDS)
 
     async def __aenter__(self) -> Installation:
         return self

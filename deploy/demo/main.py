@@ -21,6 +21,7 @@ from deploy.demo.settings import DemoSettings
 from deploy.demo.story import Story
 from deploy.demo.timeline import timeline
 from deploy.serving import bound_socket, port_of
+from shared.kit.http_transport import direct_client
 
 START_SECONDS = 30.0
 STOP_SECONDS = 12.0
@@ -76,7 +77,7 @@ async def _insist_on_mainstay(installation: Installation) -> None:
 
 async def _is_mainstay(url: str) -> bool:
     with suppress(httpx.HTTPError, httpx.InvalidURL, ValueError):
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        async with direct_client(timeout=5) as client:
             answer = await client.get(f"{url}/contracts/v1/catalogue/plans")
             return answer.is_success and "items" in answer.json()
     return False
@@ -146,7 +147,7 @@ def _environment(folder: Path, port: int) -> Mapping[str, str]:
 
 async def _until_ready(process: asyncio.subprocess.Process, url: str, output: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+    async with direct_client(timeout=2) as client:
         while time.monotonic() < deadline and process.returncode is None:
             with suppress(httpx.HTTPError):
                 if (await client.get(f"{url}/readyz")).is_success:

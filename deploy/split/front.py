@@ -16,6 +16,7 @@ from deploy.site.app import site
 from deploy.site.mailbox import MailboxAt, open_mailbox
 from deploy.split.proxy import Proxy
 from deploy.split.settings import FrontSettings
+from shared.kit.http_transport import direct_client
 from shared.kit.settings import CommonSettings
 from shared.kit.telemetry import configure_logging
 
@@ -56,7 +57,7 @@ def front(common: CommonSettings, backends: FrontSettings, mailbox: MailboxAt | 
             await proxy.close()
 
     async def ready() -> Mapping[str, str]:
-        async with httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False) as client:
+        async with direct_client(timeout=ASK_SECONDS) as client:
             states = await asyncio.gather(*(_state_of(client, name, backends.urls_of(name)) for name in SERVICES))
         return dict(zip(SERVICES, states, strict=True))
 

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.kernel.errors import Refusal, Unavailable
-from shared.kit.http_transport import Transport
+from shared.kit.http_transport import direct_client
 from shared.kit.problems import BodyTooSlow, problem_of
 from shared.kit.routing import SLOWEST_BYTES_PER_SECOND
 
@@ -60,15 +60,12 @@ class Proxy:
         self._client: httpx.AsyncClient | None = None
 
     def open(self) -> None:
-        self._client = httpx.AsyncClient(
+        self._client = direct_client(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-            transport=Transport(
-                limits=httpx.Limits(
-                    max_connections=CONNECTIONS_PER_SERVICE,
-                    max_keepalive_connections=CONNECTIONS_PER_SERVICE,
-                    keepalive_expiry=IDLE_CONNECTION_SECONDS,
-                ),
-                trust_env=False,
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS_PER_SERVICE,
+                max_keepalive_connections=CONNECTIONS_PER_SERVICE,
+                keepalive_expiry=IDLE_CONNECTION_SECONDS,
             ),
         )
 

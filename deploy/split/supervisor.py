@@ -24,6 +24,7 @@ from deploy.serving import PortTaken, bound_socket, port_of, stop_on_signals
 from deploy.site.mailbox import mailbox_socket
 from deploy.site.settings import SiteSettings
 from deploy.split.settings import environment_with, url_variables
+from shared.kit.http_transport import direct_client
 from shared.kit.settings import CommonSettings, ServiceSettings
 
 STOP_SECONDS = 9.0
@@ -195,7 +196,7 @@ def _command(arguments: list[str]) -> list[str]:
 async def _announce(url: str, stop: asyncio.Event, console: Console) -> None:
     """Say once that everything answers."""
     deadline = time.monotonic() + READY_SECONDS
-    async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+    async with direct_client(timeout=3) as client:
         while not stop.is_set() and time.monotonic() < deadline:
             with suppress(httpx.HTTPError):
                 if (await client.get(f"{url}/readyz")).is_success:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.kit.http_transport import Transport
+from shared.kit.http_transport import direct_client
 
 
 async def fails_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +15,7 @@ async def fails_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         raise error
 
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", fail)
-    async with httpx.AsyncClient(transport=Transport()) as client:
+    async with direct_client() as client:
         await client.get("http://somewhere/")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from services.contracts.gateways.key_providers.provider import KeyStoreAway, KeyUnknown, WrappedKey
+from shared.kit.http_transport import direct_client
 
 PREFIX = "transit:"
 ANSWER_SECONDS = 3.0
@@ -85,7 +86,7 @@ class Transit:
         try:
             # Nothing is followed: a token goes to where it was meant for only.
             self._context = self._context or ssl.create_default_context(cafile=self._ca_file)
-            async with httpx.AsyncClient(timeout=ANSWER_SECONDS, verify=self._context, trust_env=False) as client:
+            async with direct_client(timeout=ANSWER_SECONDS, verify=self._context) as client:
                 answer = await client.request(method, f"{self._base}/{path}", json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as trouble:
             raise KeyStoreAway(f"transit does not answer ({type(trouble).__name__})") from None
