@@ -23,8 +23,7 @@ PART = "backups"
 OLDEST = (0, 14)
 """`--json` of a backup with its summary, and `--retry-lock` where there is one; tested from here on."""
 ANSWER_SECONDS = 3
-REPOSITORIES, DELETING = "MAINSTAY_BACKUP_REPOSITORIES", "MAINSTAY_BACKUP_DELETING_REPOSITORIES"
-REMOTE, REMOTE_DELETING = "MAINSTAY_BACKUP_REMOTE_REPOSITORIES", "MAINSTAY_BACKUP_REMOTE_DELETING_REPOSITORIES"
+REPOSITORIES = "MAINSTAY_BACKUP_REPOSITORIES"
 
 
 async def look(patient: Patient) -> list[Finding]:
@@ -36,15 +35,8 @@ async def look(patient: Patient) -> list[Finding]:
     restic = build(settings, patient.common).restic
     assert isinstance(restic, ResticClient)
     findings = await _program(patient, settings, restic)
-    findings += await _place(patient, base, REPOSITORIES)
-    if settings.deleting_repositories is not None:
-        findings += await _place(patient, settings.deleting_repositories.get_secret_value(), DELETING)
-    for variable, remote in (
-        (REMOTE, settings.remote_repositories),
-        (REMOTE_DELETING, settings.remote_deleting_repositories),
-    ):
-        if remote is not None:
-            findings += await _place(patient, remote.get_secret_value(), variable)
+    for variable, place in ({REPOSITORIES: base} | settings.named_repositories()).items():
+        findings += await _place(patient, place, variable)
     if not findings:
         findings += await _key(patient, restic)
     if findings:

@@ -91,13 +91,8 @@ def _of_mail(settings: ServiceSettings | None) -> Iterator[TlsServer]:
 
 def _of_repositories(settings: ServiceSettings | None) -> Iterator[TlsServer]:
     if isinstance(settings, BackupSettings):
-        for named in (
-            settings.repositories,
-            settings.deleting_repositories,
-            settings.remote_repositories,
-            settings.remote_deleting_repositories,
-        ):
-            if named is not None and (place := _place(named.get_secret_value().removeprefix("rest:"))):
+        for named in settings.named_repositories().values():
+            if place := _place(named.removeprefix("rest:")):
                 yield TlsServer("the server of repositories", *place, WHO_RUNS_IT)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from shared.kit.secret_files import variables_of
 from shared.kit.settings import ServiceSettings, needed
 
 
@@ -42,3 +43,9 @@ class BackupSettings(ServiceSettings):
         ),
     )
     restic_timeout_minutes: int = Field(360, ge=1, le=10_080, description="a backup that takes longer is killed")
+
+    def named_repositories(self) -> dict[str, str]:
+        """Every place that is set, by its variable; they may hold passwords."""
+        fields = ("repositories", "deleting_repositories", "remote_repositories", "remote_deleting_repositories")
+        variables, named = variables_of(type(self)), {field: getattr(self, field) for field in fields}
+        return {variables[field]: place.get_secret_value() for field, place in named.items() if place is not None}
