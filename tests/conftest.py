@@ -57,7 +57,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole-system stories first: with two processes at work, the long file does not come last and alone."""
+    """Whole-system stories first: with several processes at work, the long file does not come last and alone."""
     items.sort(key=lambda item: "tests/system/" not in item.path.as_posix())
 
 

@@ -19,7 +19,7 @@ class Backups(Stage):
         step = "making the first backup"
         protection = await self._started(step, "local")
         self.protection_id = protection["id"]
-        yield self._protection_row(protection, clause="2.2")
+        yield self._protection_row(protection)
         run = (await self._runs(step, 1))[-1]
         self.run_id = run["id"]
         yield self._backup_row(run)
@@ -41,8 +41,8 @@ class Backups(Stage):
     async def _all_protections(self, step: str) -> list[Any]:
         return await self.customer.all(step, "/backup/v1/protections", contract_id=self.contract_id)
 
-    def _protection_row(self, protection: Any, *, clause: str) -> Row:
-        where = {"local": "locally", "remote": "at a remote place too,"}[protection["place"]]
+    def _protection_row(self, protection: Any) -> Row:
+        where, clause = {"local": ("locally", "2.2"), "remote": ("at a remote place too,", "2.3")}[protection["place"]]
         return Row(
             when=instant(protection["started_at"]),
             who="Backup",

@@ -30,12 +30,11 @@ class Remote(Backups):
         )
         one = f"{PATH}/{application['id']}"
         answer = await self.technician.answer("POST", f"{one}/approve")
-        chapter = self._back_up_remotely if answer.is_success else self._decline
-        async for row in chapter(one, answer.json()):
+        said = answer.json()
+        async for row in self._back_up_remotely(said) if answer.is_success else self._decline(one, said):
             yield row
 
-    async def _back_up_remotely(self, _one: str, application: Any) -> Rows:
-        self.remote_verdict = "approved"
+    async def _back_up_remotely(self, application: Any) -> Rows:
         expect_status(STEP, application, "approved")
         self.feed.expect("remote-backup-approved")
         yield Row(
@@ -48,14 +47,13 @@ class Remote(Backups):
         self.busy("Making the first remote backup with restic")
         protection = await self._started(STEP, "remote")
         self.remote_protection_id = protection["id"]
-        yield self._protection_row(protection, clause="2.3")
+        yield self._protection_row(protection)
         run = (await self._runs(STEP, 1, of=protection["id"]))[-1]
         yield self._backup_row(run, clause="2.3")
         yield await self._restore_row("etc/shop.conf", run["id"])
 
     async def _decline(self, one: str, problem: Any) -> Rows:
         """An installation without a remote place says so; nothing else is a reason here."""
-        self.remote_verdict = "declined"
         require(STEP, problem["code"] == "NoRemotePlace", "it to be approved, or NoRemotePlace", problem)
         yield await self._refused("Technician", "approves it; there is no remote place", problem["code"], "2.3")
         declined = await self.technician.send(STEP, "POST", f"{one}/decline", json={"reason": "no-capacity"})

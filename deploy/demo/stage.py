@@ -40,9 +40,8 @@ class Stage:
     contract_id: str = field(init=False)
     version: str = field(init=False)
     protection_id: str = field(init=False)
-    remote_verdict: str = field(init=False)
-    """What became of the application for remote backup: approved, or declined where there is no remote place."""
     remote_protection_id: str | None = None
+    """None where the application for remote backup was declined, as there is no remote place."""
     run_id: str = field(init=False)
     ended_at: datetime = field(init=False)
 

@@ -73,7 +73,8 @@ class Story(Signing, Remote, Term):
         )
 
     async def _all_delivered(self) -> list[Any]:
-        wanted = NOTICES + Counter([f"remote-backup-{self.remote_verdict}"])
+        answer = "declined" if self.remote_protection_id is None else "approved"
+        wanted = NOTICES + Counter([f"remote-backup-{answer}"])
 
         def done(found: list[Any]) -> bool:
             kinds = Counter(notice["kind"] for notice in found)

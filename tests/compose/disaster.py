@@ -9,7 +9,6 @@ from tempfile import mkdtemp
 
 from deploy.demo.client import Installation
 from deploy.demo.story import Story
-from deploy.services import SERVICES
 from shared.kit.auth import Role
 from tests.compose.ending import end_state
 from tests.compose.stack import Stack
@@ -35,8 +34,7 @@ async def expect_it_to_come_back(stack: Stack, story: Story) -> None:
     finally:
         rmtree(folder)
     stack.up()
-    for service in SERVICES:
-        stack.execute(f"{service}-worker", "mainstay", "audit", "verify", service)
+    stack.verify_audit_trails()
     await _sign_in_again(story, story.installation)
     after = await end_state(story)
     assert after == before, f"{before} came back as {after}"

@@ -55,6 +55,11 @@ class Stack:
     def execute(self, part: str, *command: str) -> str:
         return self.script("exec", "-T", part, *command)
 
+    def verify_audit_trails(self) -> None:
+        """Raises AssertionError when a chain of any service does not hold."""
+        for service in SERVICES:
+            self.execute(f"{service}-worker", "mainstay", "audit", "verify", service)
+
     def kill(self, part: str) -> None:
         """kill -9 of everything in the container."""
         docker("kill", self._container(part))

@@ -37,7 +37,7 @@ from shared.kernel.period import UnknownZone
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, SECOND, Answer, Company
 from tests.simulation.people.payers import Payer
-from tests.simulation.people.wishes import FOREIGN, PATH, Wish, Wishes
+from tests.simulation.people.wishes import FOREIGN, PATH, Wish, Wishes, written
 from tests.simulation.told import PromiseBroken, Told
 
 DAY = timedelta(days=1)
@@ -103,7 +103,7 @@ class Customer:
         return await self.company.command(service, self.id, what, story, by=self.name, **options)
 
     def channel(self) -> str:
-        return self.dice.one_of({"portal": 8.0, "api": 2.0})
+        return written(self.dice)
 
     # Getting to know each other
 

@@ -17,12 +17,14 @@ from services.notify.use_cases import on_call
 from shared.kernel.errors import IllegalMove
 from tests.simulation.agenda import Dice
 from tests.simulation.company import HOUR, MINUTE, Company
+from tests.simulation.people.technicians import TECHNICIANS
 from tests.simulation.told import COMPANY, Told
 
 DAY = timedelta(days=1)
 SHIFT = 28 * DAY
 OUTCOMES = (Outcome.RESTORED, Outcome.NOT_OURS, Outcome.FALSE_ALARM)
-ROTA = {1: ("technician:eve", 0.9), 2: ("technician:tom", 0.6)}
+EVE, TOM = TECHNICIANS
+ROTA = {1: (EVE, 0.9), 2: (TOM, 0.6)}
 """By position, who and how often: now and then nobody is, and administrators are called."""
 
 
@@ -36,7 +38,7 @@ class Support:
     async def open(self) -> None:
         """Tom's mailbox is gone, so that whoever calls him reaches an administrator."""
         self.company.mail.refuse("tom@example.com")
-        for name, administrator in (("technician:eve", False), ("technician:tom", False), ("admin:ada", True)):
+        for name, administrator in ((EVE, False), (TOM, False), ("admin:ada", True)):
             await self._keep(name, f"{name.split(':')[1]}@example.com", administrator=administrator)
         await self.plan_shifts()
 
@@ -73,7 +75,7 @@ class Support:
     async def answer(self, told: Told) -> None:
         """Of two who answer one has it."""
         emergency_id = told.id_of("emergency_id")
-        for name in ("technician:eve", "technician:tom") if self.dice.falls(0.1) else ("technician:eve",):
+        for name in TECHNICIANS if self.dice.falls(0.1) else (EVE,):
             await self._do(
                 "contracts",
                 told.customer_id,

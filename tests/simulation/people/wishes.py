@@ -26,6 +26,11 @@ Wish = Callable[[UUID, UUID], Awaitable[None]]
 """About a contract and one of its servers."""
 
 
+def written(dice: Dice) -> str:
+    """A channel that every agreement of the simulation takes."""
+    return dice.one_of({"portal": 8.0, "api": 2.0})
+
+
 class Wishes:
     """`name` is whom the company knows the customer as."""
 
@@ -53,7 +58,7 @@ class Wishes:
         await self._do(
             "contracts",
             f"ask for {operation}",
-            ask(operation, self._channel()),
+            ask(operation, written(self.dice)),
             may=(NotRegistered, OutsideCatalogue),
         )
 
@@ -76,7 +81,7 @@ class Wishes:
         await self._do(
             "contracts",
             "call support",
-            call(self._channel(), self.customer_id),
+            call(written(self.dice), self.customer_id),
             may=(emergency.NotServed, emergency.AlreadyAnEmergency),
         )
 
@@ -85,7 +90,7 @@ class Wishes:
             "contracts",
             "call it off",
             lambda tx: emergencies.withdraw_emergency(
-                tx, emergency_id, only_customer=self.customer_id, channel=self._channel()
+                tx, emergency_id, only_customer=self.customer_id, channel=written(self.dice)
             ),
             may=(IllegalMove,),
         )
@@ -104,7 +109,7 @@ class Wishes:
         await self._do(
             "backup",
             "apply for remote backup",
-            apply(self._channel(), self.customer_id),
+            apply(written(self.dice), self.customer_id),
             may=(remote_application.NotServed, remote_application.AlreadyApplied),
         )
 
@@ -113,7 +118,7 @@ class Wishes:
             "backup",
             "give remote backup up",
             lambda tx: remote_applications.give_up_application(
-                tx, application_id, channel=self._channel(), only_customer=self.customer_id
+                tx, application_id, channel=written(self.dice), only_customer=self.customer_id
             ),
         )
 
@@ -127,9 +132,6 @@ class Wishes:
         await self._do("backup", "restore by phone", ask("phone", self.customer_id), must=(OralRequest, *gone))
         await self._do("backup", "another restores", ask("api", FOREIGN), must=(server.NoSuchServer,))
         await self._do("backup", "restore", ask("api", self.customer_id), may=gone)
-
-    def _channel(self) -> str:
-        return self.dice.one_of({"portal": 8.0, "api": 2.0})
 
     async def _do(self, service: str, what: str, story: Any, **options: Any) -> Answer[Any]:
         return await self.company.command(service, self.customer_id, what, story, by=self.name, **options)
